@@ -1,0 +1,36 @@
+"""Shared fixtures. Test images never have equal axis lengths: a swapped axis must show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dopascope.volume import Grid, Volume
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of licensed scans named by DOPASCOPE_DATA; skips without it, fails without it in CI."""
+    named = os.environ.get("DOPASCOPE_DATA")
+    if named and Path(named).is_dir():
+        return Path(named)
+    message = "set DOPASCOPE_DATA to the folder of licensed scans (docs/testing.md) to run this test"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def oblique_volume() -> Volume:
+    """A small random volume with unequal axes, unequal spacing and an oblique affine."""
+    from dopascope import geometry
+
+    rng = np.random.default_rng(7)
+    affine = geometry.rotation([11, -7, 5]) @ np.diag([2.1, 3.2, 4.3, 1.0])
+    affine[:3, 3] = [-8, 12, -20]
+    return Volume(rng.normal(100, 20, (7, 8, 9)), Grid((7, 8, 9), affine))
