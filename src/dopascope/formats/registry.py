@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from dopascope.formats.blob import Blob
@@ -27,7 +27,7 @@ class ReadOptions:
     frame: int | None = None
     """Which volume of a 4-D file, from 0."""
     strictness: Strictness = Strictness.RAISE
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 ReadFunction = Callable[[Sequence[Blob], ReadOptions], Volume | SliceImage]
