@@ -1,0 +1,32 @@
+"""The pixels behind a Reading, kept beside it for the report and never inside `reading.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dopascope.reading.schema import Reading
+from dopascope.volume import SliceImage, Volume
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the report draws. Volumes are on `MNI_2MM` (91, 109, 91), RAS."""
+
+    scan: Volume
+    """The scan as stored, its own grid."""
+    mni: Volume | None
+    """The scan in MNI space divided by its reference region's mean (1 = reference); None when not registered."""
+    template: Volume | None
+    """The template normal in the same units."""
+    evidence: Mapping[str, Volume] = field(default_factory=dict)
+    """Reader id -> evidence on MNI_2MM; positive speaks for reduced."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A reading together with its pixels."""
+
+    reading: Reading
+    images: Images | SliceImage
+    """A SliceImage when a picture was read."""
