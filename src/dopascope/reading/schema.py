@@ -7,11 +7,11 @@ docs/reading.md.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = "dopascope.reading/1"
+SCHEMA: Final = "dopascope.reading/1"
 
 DISCLAIMER = "For research and education. Not a medical device."
 

@@ -1,0 +1,41 @@
+# The user's first two commands are `make demo` and `make test`. Both need Python 3.11+, make and a package index.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+OUT    ?= demo
+
+.PHONY: demo test test-slow lint bench clean
+
+$(VENV)/.core: pyproject.toml constraints/cpu.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "dopascope needs Python 3.11 to 3.13, found " + sys.version.split()[0] + ". Name one with: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing dopascope into $(VENV) ..."
+	@$(PIP) install --quiet -e . -c constraints/cpu.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(PIP) install --quiet -e '.[learn,dev]' -c constraints/cpu.txt
+	@touch $@
+
+demo: $(VENV)/.core
+	@$(BIN)/dopascope demo --out $(OUT)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.dev
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(OUT) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,147 @@
+"""`dopascope doctor`: is this installation whole, and what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Literal
+
+import typer
+
+from dopascope import __version__
+from dopascope.cli import options
+from dopascope.cli.talk import as_json, data, say, verb
+from dopascope.errors import DopascopeError
+
+CORE: Final = (
+    "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "onnxruntime", "pydantic", "jinja2", "reportlab", "PIL", "platformdirs",
+)  # fmt: skip
+LEARN: Final = ("torch", "onnx", "onnxscript")
+FREE_BYTES: Final = 1 << 30
+"""Less free space than this is worth a warning: a report is 2 MB, a converted set of networks 12 MB."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was looked at, how it stands, and what to do where it does not."""
+
+    check: str
+    status: Literal["ok", "warning", "failed"]
+    detail: str
+    fix: str = ""
+
+
+@verb
+def doctor(models_dir: options.ModelsDirOption = None, json: options.JsonOption = False) -> None:
+    """Check this installation: packages, data, models, folders, and one simulated scan read end to end.
+
+    Exit code 1 where something failed.
+
+    Example: dopascope doctor
+    """
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _core_packages,
+        _learn_extra,
+        _folders,
+        _atlas,
+        lambda: _models(models_dir),
+        lambda: _reads_a_scan(models_dir),
+    ]
+    found = [_run(check) for check in checks]
+    if json:
+        data(as_json([asdict(one) for one in found]))
+    else:
+        for one in found:
+            data(f"{one.status:<8} {one.check:<18} {one.detail}")
+            if one.fix:
+                data(f"{'':<8} {'':<18} -> {one.fix}")
+    if any(one.status == "failed" for one in found):
+        say("Something is wrong with this installation; the lines above say what to do.")
+        raise typer.Exit(1)
+
+
+def _run(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except DopascopeError as error:
+        return Finding(error.where or "a check", "failed", error.what, error.fix)
+
+
+def _python() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    detail = f"dopascope {__version__}, Python {platform.python_version()} on {sys.platform}, {cores} cores"
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return Finding("program", "ok", detail)
+    return Finding("program", "warning", detail, "Tested are Python 3.11 to 3.13.")
+
+
+def _core_packages() -> Finding:
+    broken = []
+    for name in CORE:
+        try:
+            import_module(name)
+        except ImportError as error:
+            broken.append(f"{name} ({error})")
+    if broken:
+        return Finding("packages", "failed", "cannot be loaded: " + ", ".join(broken), "pip install --upgrade dopascope")
+    return Finding("packages", "ok", f"all {len(CORE)} core packages load")
+
+
+def _learn_extra() -> Finding:
+    missing = [name for name in LEARN if find_spec(name) is None]
+    if missing:
+        return Finding(
+            "extra [learn]", "ok", f"not installed ({', '.join(missing)}): reading needs none of it; converting networks does"
+        )
+    return Finding("extra [learn]", "ok", "installed: published networks can be converted")
+
+
+def _folders() -> Finding:
+    where = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(where).free
+    with tempfile.NamedTemporaryFile() as probe:
+        probe.write(b"x")
+    detail = f"temporary folder writable, {free / (1 << 30):.1f} GiB free"
+    if free < FREE_BYTES:
+        return Finding("folders", "warning", detail, "Free some space, or set TMPDIR to a larger disk.")
+    return Finding("folders", "ok", detail)
+
+
+def _atlas() -> Finding:
+    from dopascope import atlas, space
+
+    labels = atlas.striatum_labels()
+    template = space.dat_template()
+    return Finding("atlas, template", "ok", f"{len(labels.names)} regions, template {template.grid.shape} on the MNI grid")
+
+
+def _models(models_dir: Path | None) -> Finding:
+    from dopascope.bundle import store
+
+    found = store.list_models(models_dir)
+    if not found:
+        return Finding(
+            "models", "ok", "none installed: `read` uses the binding-ratio rule alone", "dopascope models add dat-spect-ud FOLDER"
+        )
+    return Finding("models", "ok", "hashes right: " + ", ".join(bundle.id for bundle in found))
+
+
+def _reads_a_scan(models_dir: Path | None) -> Finding:
+    from dopascope import phantom
+    from dopascope.reading import Choices, examine
+
+    volume, _ = phantom.example(seed=1, group="healthy")
+    reading = examine(volume, Choices(models_dir=models_dir, evidence=False)).reading
+    detail = f"a simulated healthy scan reads {reading.verdict}"
+    if reading.verdict == "refused":
+        return Finding("reading", "failed", detail, "Reinstall; if it stays, report it with the output of doctor --json.")
+    return Finding("reading", "ok", detail)

@@ -1,0 +1,129 @@
+"""`dopascope read SCAN`: one scan in, one reading out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dopascope.cli import options
+from dopascope.cli.talk import data, say, say_assumed, verb
+from dopascope.errors import UnsuitableError
+from dopascope.formats.registry import Strictness
+
+if TYPE_CHECKING:
+    from dopascope.reading import Reading
+
+
+@verb
+def read(
+    scan: options.ScanArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for reading.json, report.html and report.pdf.", metavar="DIR")
+    ] = None,
+    age: Annotated[float | None, typer.Option("--age", help="Age in years, before the header's.", metavar="Y")] = None,
+    sex: Annotated[str | None, typer.Option("--sex", help="F or M, before the header's.", metavar="F|M")] = None,
+    model: Annotated[
+        list[str], typer.Option("--model", help="Read with this model only; repeat for several; `none` for the rule alone.")
+    ] = [],  # noqa: B006  (typer copies it)
+    method: Annotated[str, typer.Option("--method", help="Regions to measure: anatomical.", metavar="ID")] = "anatomical",
+    reference: Annotated[
+        str, typer.Option("--reference", help="Reference region: whole_brain or occipital.", metavar="REGION")
+    ] = "whole_brain",
+    normals: Annotated[
+        Path | None, typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE")
+    ] = None,
+    shift: Annotated[
+        str | None, typer.Option("--shift", help="Move the regions by x,y,z mm after registration.", metavar="X,Y,Z")
+    ] = None,
+    rotate: Annotated[
+        str | None, typer.Option("--rotate", help="Turn the regions by x,y,z degrees after registration.", metavar="X,Y,Z")
+    ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence/--no-evidence", help="Map where the networks' answer comes from.")
+    ] = True,
+    series: options.SeriesOption = None,
+    frame: options.FrameOption = None,
+    strictness: options.StrictnessOption = Strictness.RAISE,
+    limit: options.LimitOption = [],  # noqa: B006  (typer copies it)
+    models_dir: options.ModelsDirOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Read one scan: binding ratios with intervals, all readers side by side, evidence, and a report.
+
+    Exit code 4 where the scan is not fit to be read; the report is still written and says why.
+
+    Examples: dopascope read scan.dcm --out reading; dopascope read scan.nii.gz --age 67 --sex F --json
+    """
+    wanted = options.read_options(frame, strictness, limit)
+    from dopascope import formats
+
+    image = formats.load(scan, series=series, frame=wanted.frame, strictness=wanted.strictness, limits=wanted.limits)
+    from dopascope.reading import Choices, examine
+
+    examination = examine(
+        image,
+        Choices(
+            age=age,
+            sex=sex,
+            models=tuple(model) or None,
+            method=method,
+            reference=reference,
+            normals=normals,
+            shift_mm=options.three_numbers("--shift", shift),
+            rotate_deg=options.three_numbers("--rotate", rotate),
+            evidence=evidence,
+            models_dir=models_dir,
+        ),
+    )
+    reading = examination.reading
+    folder = out or Path(f"{_stem(scan)}-reading")
+    from dopascope import report
+
+    report.write(examination, folder)
+    if json:
+        data(reading.to_json())
+    else:
+        _show(reading)
+    say_assumed(reading.scan.assumed)
+    for warning in reading.warnings:
+        say(f"WARNING  {warning}")
+    say(f"Report: {folder / 'report.html'}")
+    if reading.verdict == "refused":
+        raise UnsuitableError(
+            "This scan was not read.",
+            where=scan,
+            found="; ".join(reading.verdict_reasons),
+            expected="a DaT SPECT of one head with known geometry",
+            fix=f"See the passport in {folder / 'report.html'}.",
+        )
+
+
+def _stem(scan: Path) -> str:
+    name = scan.resolve().name
+    for suffix in (".nii.gz", ".nii", ".dcm", ".zip", ".img", ".hdr", ".mgz", ".mgh", ".png", ".jpg", ".jpeg"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _show(reading: Reading) -> None:
+    data(f"Verdict    {reading.verdict}")
+    for reason in reading.verdict_reasons:
+        data(f"           {reason}")
+    data(f"Passport   {reading.passport.verdict}")
+    if reading.quantification:
+        data(f"SBR        {reading.quantification.method_id}")
+        for name, region in reading.quantification.regions.items():
+            if region.sbr is None or region.interval is None:
+                data(f"  {name:<26} not measured: {region.reason}")
+            else:
+                low, high = region.interval
+                data(f"  {name:<26} {region.sbr:5.2f}  ({low:.2f} to {high:.2f})")
+    for one in reading.readers:
+        chance = "" if one.p_abnormal is None else f"  p {one.p_abnormal:.2f}, {one.calibration}"
+        data(f"Reader     {one.id}: {one.verdict}{chance}")
+    if reading.disagreement:
+        data(f"DISAGREE   {reading.disagreement}")
+    data(reading.disclaimer)

@@ -1,0 +1,304 @@
+"""One DICOM file as a bounded `Header`: raw elements by tag with typed accessors, and where the pixels are.
+
+The meta information, deflated files and files without preamble follow PS3.10 section 7 and PS3.5 annex A.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Container
+from dataclasses import dataclass, field
+import struct
+from struct import unpack
+from typing import TYPE_CHECKING, Final
+
+from dopascope.errors import HostileError, InputError, UnreadableError, UnsupportedError
+from dopascope.formats.blob import Blob
+from dopascope.formats.dicom_walk import Budget, Element, Encoding, PixelSpan, elements_of, items_of
+from dopascope.formats.limits import Limits
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+IMPLICIT: Final = "1.2.840.10008.1.2"
+EXPLICIT: Final = "1.2.840.10008.1.2.1"
+BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+_TRANSFER_SYNTAX: Final = 0x00020010
+_PREAMBLE: Final = 132
+_CHUNK: Final = 1 << 20
+_BINARY: Final = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "HH"}
+_NUMBER: Final = re.compile(rb"[-+0-9.eE]+\Z")
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """Elements of one data set. Accessors take a keyword of the DICOM dictionary and give None when it is absent."""
+
+    name: str
+    elements: dict[int, Element]
+    encoding: Encoding
+    budget: Budget = field(repr=False)
+    transfer_syntax: str = EXPLICIT
+    pixels: PixelSpan | None = None
+    data: bytes = field(default=b"", repr=False)
+    """The data set's bytes (inflated when deflated), into which `pixels` points."""
+
+    def raw(self, keyword: str) -> bytes | None:
+        """Raw value, or None when the element is absent or empty."""
+        element = self.elements.get(_tag(keyword))
+        return element[1] or None if element is not None else None
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Values of a text element, without padding; empty when absent. Latin-1 unless the VR is ASCII anyway."""
+        raw = self.raw(keyword)
+        if raw is None:
+            return ()
+        return tuple(part.strip(" \0") for part in raw.decode("latin-1").split("\\"))
+
+    def text(self, keyword: str) -> str | None:
+        """The first value of a text element, or None when there is none."""
+        found = self.texts(keyword)
+        return found[0] or None if found else None
+
+    def numbers(self, keyword: str) -> tuple[float, ...] | None:
+        """Values of a numeric element (DS, IS, US, SS, UL, SL, FL, FD).
+
+        Raises:
+            UnreadableError: a value is not a number.
+        """
+        raw = self.raw(keyword)
+        if raw is None:
+            return None
+        vr = self.elements[_tag(keyword)][0] or _dictionary_vr(keyword)
+        kind = _BINARY.get(vr)
+        try:
+            if kind is not None:
+                count = len(raw) // _width(kind)
+                order = "<" if self.encoding.little else ">"
+                return unpack(f"{order}{count}{kind}", raw[: count * _width(kind)])
+            stripped = raw.strip(b" \0")
+            return tuple(float(part) for part in stripped.split(b"\\")) if stripped else None
+        except (ValueError, struct.error):
+            raise UnreadableError(
+                "A DICOM element does not hold a number.",
+                where=f"{self.name}, {keyword}",
+                found=raw[:40].decode("latin-1"),
+                expected="a decimal number",
+                fix="Export the file again; its header is damaged.",
+            ) from None
+
+    def number(self, keyword: str) -> float | None:
+        """The first value of a numeric element, or None."""
+        found = self.numbers(keyword)
+        return found[0] if found else None
+
+    def integer(self, keyword: str) -> int | None:
+        """The first value of a numeric element as a whole number, or None."""
+        found = self.number(keyword)
+        return None if found is None or found != found or abs(found) > 2**53 else int(found)
+
+    def items(self, keyword: str) -> list[Header]:
+        """The items of a sequence; empty when it is absent."""
+        element = self.elements.get(_tag(keyword))
+        if element is None:
+            return []
+        inner = Encoding(True, True) if element[0] == b"UN" else self.encoding
+        found = []
+        for item in items_of(element[1], inner, self.budget):
+            elements, _ = elements_of(item, 0, inner, self.budget)
+            found.append(Header(f"{self.name}, {keyword}", elements, inner, self.budget))
+        return found
+
+    def item(self, keyword: str) -> Header | None:
+        """The first item of a sequence, or None."""
+        found = self.items(keyword)
+        return found[0] if found else None
+
+    def dataset(self) -> Dataset:
+        """The elements that are not sequences as a pydicom data set, for values with character sets."""
+        from pydicom.dataelem import RawDataElement
+        from pydicom.dataset import Dataset
+        from pydicom.tag import Tag
+
+        made = Dataset()
+        for tag, (vr, value) in self.elements.items():
+            kind = vr.decode() or None
+            if kind == "SQ" or tag >> 16 == 2:
+                continue
+            made[Tag(tag)] = RawDataElement(
+                Tag(tag), kind, len(value), value, 0, self.encoding.implicit, self.encoding.little
+            )
+        return made
+
+
+_TAGS: dict[str, int] = {}
+
+
+def _tag(keyword: str) -> int:
+    found = _TAGS.get(keyword)
+    if found is None:
+        from pydicom.datadict import tag_for_keyword
+
+        found = tag_for_keyword(keyword)
+        if found is None:
+            raise ValueError(f"{keyword!r} is not a DICOM keyword")
+        _TAGS[keyword] = found
+    return found
+
+
+def tags(*keywords: str) -> frozenset[int]:
+    """Tags of DICOM dictionary keywords, for `read_header(wanted=...)`."""
+    return frozenset(_tag(keyword) for keyword in keywords)
+
+
+def _dictionary_vr(keyword: str) -> bytes:
+    from pydicom.datadict import dictionary_VR
+
+    return dictionary_VR(_tag(keyword))[:2].encode()
+
+
+def _width(kind: str) -> int:
+    return {"H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "d": 8, "HH": 4}[kind]
+
+
+def is_dicom(blob: Blob) -> bool:
+    """True when the bytes start like DICOM: the prefix at byte 128, or a first element of group 2 or 8 without it."""
+    head = blob.head(_PREAMBLE)
+    return head[128:132] == b"DICM" or _starts_with_element(head)
+
+
+def _starts_with_element(head: bytes) -> bool:
+    """Group 0002 or 0008, low element number, then a VR or a small implicit length."""
+    if len(head) < 8:
+        return False
+    for order in ("<", ">"):
+        group, element, vr, _ = unpack(order + "HH2sH", head[:8])
+        (length,) = unpack(order + "I", head[4:8])
+        if group in (2, 8) and element <= 0x20:
+            return bool(re.fullmatch(rb"[A-Z]{2}", vr)) or length <= 1024
+    return False
+
+
+def read_header(blob: Blob, limits: Limits, wanted: Container[int] | None = None, keep_data: bool = True) -> Header:
+    """Parse one DICOM file as far as its pixel data.
+
+    Args:
+        blob: the file.
+        limits: bounds on size, inflation, elements and nesting.
+        wanted: tags to keep (see `tags`); None keeps all.
+        keep_data: False drops the file's bytes, for surveys of many files.
+
+    Raises:
+        UnsupportedError: the bytes are not DICOM.
+        UnreadableError: damaged or truncated.
+        HostileError: a limit would be passed.
+    """
+    _check_size(blob, limits)
+    try:
+        return _parse(blob, blob.read(), limits, wanted, keep_data)
+    except InputError:
+        raise
+    except (struct.error, ValueError, IndexError, OSError) as error:
+        raise UnreadableError(
+            "The DICOM file cannot be parsed.",
+            where=blob.name,
+            found=f"{type(error).__name__}: {error}",
+            expected="data elements as in DICOM PS3.5",
+            fix="Copy or export the file again.",
+        ) from error
+
+
+def _check_size(blob: Blob, limits: Limits) -> None:
+    if blob.size > limits.max_file_bytes:
+        raise HostileError(
+            "The file is larger than is allowed.",
+            where=blob.name,
+            found=f"{blob.size} bytes",
+            expected=f"at most max_file_bytes = {limits.max_file_bytes}",
+            fix="If you trust the file, raise the limit with --limit max_file_bytes=N.",
+        )
+
+
+def _parse(blob: Blob, data: bytes, limits: Limits, wanted: Container[int] | None, keep_data: bool) -> Header:
+    budget = Budget(blob.name, limits)
+    start = _PREAMBLE if data[128:132] == b"DICM" else 0
+    if start == 0 and not _starts_with_element(data[:_PREAMBLE]):
+        raise UnsupportedError(
+            "This is not a DICOM file.",
+            where=blob.name,
+            found=f"first bytes {data[:8]!r}",
+            expected="the prefix DICM at byte 128, or a DICOM element at the start",
+            fix="Give a DICOM file, or a format listed by the documentation of formats.",
+        )
+    meta, start = _meta(data, start, budget)
+    syntax = _syntax(meta, data, start)
+    if syntax == DEFLATED:
+        data, start = _inflate(blob.name, data[start:], limits), 0
+    encoding = Encoding(little=syntax != BIG_ENDIAN, implicit=_is_implicit(syntax, data, start))
+    elements, pixels = elements_of(data, start, encoding, budget, wanted)
+    kept = data if keep_data else b""
+    return Header(blob.name, meta | elements, encoding, budget, syntax, pixels, kept)
+
+
+def _meta(data: bytes, start: int, budget: Budget) -> tuple[dict[int, Element], int]:
+    """Group 0002, always explicit little endian (PS3.10 7.1), and where the data set begins."""
+    end = start
+    while data[end : end + 2] == b"\x02\0":
+        long = data[end + 4 : end + 6] in (b"OB", b"OW", b"UN", b"UT", b"SQ")
+        size = unpack("<I", data[end + 8 : end + 12])[0] if long else unpack("<H", data[end + 6 : end + 8])[0]
+        end += (12 if long else 8) + size
+        budget.spend()
+    return elements_of(data[:end], start, Encoding(), budget)[0], end
+
+
+def _syntax(meta: dict[int, Element], data: bytes, start: int) -> str:
+    """The transfer syntax named by the meta information; without it, what the first element looks like."""
+    named = meta.get(_TRANSFER_SYNTAX)
+    if named is not None and named[1].strip(b" \0"):
+        return named[1].strip(b" \0").decode("latin-1")
+    head = data[start : start + 8]
+    if len(head) < 8 or not re.fullmatch(rb"[A-Z]{2}", head[4:6]):
+        return IMPLICIT
+    return BIG_ENDIAN if head[0] == 0 and head[1] != 0 else EXPLICIT
+
+
+def _is_implicit(syntax: str, data: bytes, start: int) -> bool:
+    # Some files say implicit and are explicit, or the other way round: the first element decides, as in pydicom.
+    if len(data) < start + 8 or syntax not in (IMPLICIT, EXPLICIT):
+        return syntax == IMPLICIT
+    return not re.fullmatch(rb"[A-Z]{2}", data[start + 4 : start + 6])
+
+
+def _inflate(name: str, packed: bytes, limits: Limits) -> bytes:
+    """Raw deflate (PS3.5 A.5) with a bound on the result, and on its ratio to the bytes stored."""
+    most = min(limits.max_inflated_bytes, max(len(packed) * limits.max_inflation_ratio, _CHUNK))
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    made = bytearray()
+    rest = packed
+    try:
+        while not engine.eof and (rest or not made):
+            part = engine.decompress(rest, _CHUNK)
+            made += part
+            rest = engine.unconsumed_tail
+            if len(made) > most:
+                raise HostileError(
+                    "A deflated DICOM file inflates to more than is allowed.",
+                    where=name,
+                    found=f"{len(packed)} bytes grow beyond {most}",
+                    expected=f"at most max_inflated_bytes = {limits.max_inflated_bytes} "
+                    f"and {limits.max_inflation_ratio} times its stored size (max_inflation_ratio)",
+                    fix="If you trust the file, raise that limit with --limit NAME=VALUE.",
+                )
+            if not part and not rest:
+                break
+    except zlib.error as error:
+        raise UnreadableError(
+            "The deflated part of a DICOM file is damaged.",
+            where=name,
+            found=str(error),
+            expected="a raw deflate stream (PS3.5 A.5)",
+            fix="Copy or export the file again.",
+        ) from error
+    return bytes(made)

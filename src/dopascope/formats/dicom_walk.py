@@ -1,0 +1,269 @@
+"""A bounded walk over DICOM data elements (PS3.5 section 7): no recursion, no allocation by a claimed length.
+
+pydicom is not used to find elements, since it recurses into sequences, inflates without a limit and
+believes the lengths it reads. This walk checks every length against the bytes present, counts elements
+and nesting, and hands out the raw value of the elements asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from struct import Struct
+from typing import Final, Literal, NamedTuple
+
+from dopascope.errors import HostileError, UnreadableError
+from dopascope.formats.limits import Limits
+
+Element = tuple[bytes, bytes]
+"""Value representation (two letters, empty in implicit VR) and raw value."""
+
+PIXEL_DATA: Final = 0x7FE00010
+_PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
+"""Float, double and integer pixel data (PS3.3 C.7.6.3 and C.7.6.24)."""
+
+_ITEM: Final = 0xFFFEE000
+_ITEM_END: Final = 0xFFFEE00D
+_SEQUENCE_END: Final = 0xFFFEE0DD
+_UNDEFINED: Final = 0xFFFFFFFF
+_LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+"""Value representations with a length of 32 bits (PS3.5 table 7.1-1)."""
+_SHORT: Final = frozenset(
+    b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()  # PS3.5 table 7.1-2
+)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How elements are written: byte order and whether they carry a value representation."""
+
+    little: bool = True
+    implicit: bool = False
+
+
+_IMPLICIT: Final = Encoding(little=True, implicit=True)
+
+
+class _Layout:
+    """Compiled structs of one byte order."""
+
+    def __init__(self, order: str) -> None:
+        self.explicit = Struct(order + "HH2sH")
+        self.implicit = Struct(order + "HHI")
+        self.long = Struct(order + "I")
+
+
+_LITTLE: Final = _Layout("<")
+_BIG: Final = _Layout(">")
+
+
+@dataclass(frozen=True)
+class PixelSpan:
+    """Where the pixel data lies: `tag`, offset, length (to the end of the data when encapsulated)."""
+
+    tag: int
+    offset: int
+    length: int
+    encapsulated: bool
+
+
+class Budget:
+    """What is left of the element count of one file; shared by all walks over it."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        self.left = limits.max_elements
+
+    def spend(self, count: int = 1) -> None:
+        """Count elements; raises HostileError when there are more than `max_elements`."""
+        self.left -= count
+        if self.left < 0:
+            raise HostileError(
+                "The file has more DICOM elements than are allowed.",
+                where=self.name,
+                found=f"more than {self.limits.max_elements} elements",
+                expected=f"at most max_elements = {self.limits.max_elements}",
+                fix="If you trust the file, raise the limit with --limit max_elements=N.",
+            )
+
+    def check_depth(self, depth: int) -> None:
+        """Raises HostileError when sequences are nested deeper than `max_nesting`."""
+        if depth > self.limits.max_nesting:
+            raise HostileError(
+                "DICOM sequences are nested deeper than is allowed.",
+                where=self.name,
+                found=f"{depth} levels",
+                expected=f"at most max_nesting = {self.limits.max_nesting}",
+                fix="If you trust the file, raise the limit with --limit max_nesting=N.",
+            )
+
+
+def elements_of(
+    data: bytes, start: int, encoding: Encoding, budget: Budget, wanted: Container[int] | None = None
+) -> tuple[dict[int, Element], PixelSpan | None]:
+    """The elements of `data` from `start`, as far as the pixel data, and where the pixel data lies.
+
+    Args:
+        data: bytes of a whole data set.
+        start: offset of its first element.
+        encoding: byte order and kind of VR.
+        budget: limits of this file.
+        wanted: tags to keep; None keeps all. Others are checked and passed over.
+
+    Raises:
+        UnreadableError: a length reaches beyond the bytes present, or an element is garbled.
+        HostileError: too many elements or too deep a nesting.
+    """
+    found: dict[int, Element] = {}
+    position, end = start, len(data)
+    while position + 8 <= end:
+        tag, vr, offset, length = _header(data, position, encoding, budget)
+        budget.spend()
+        if tag in _PIXELS:
+            return found, _pixel_span(tag, offset, length, end, budget)
+        if length == _UNDEFINED:
+            inner = _IMPLICIT if vr == b"UN" else encoding  # PS3.5 6.2.2 note 4
+            stop, position = _skip(data, offset, end, _Level("sequence", None, inner), budget)
+        else:
+            stop = position = offset + length
+            if stop > end:
+                raise _beyond(budget, tag, length, end - offset)
+            if length > 8 and _is_sequence(tag, vr):
+                _check_sequence(data, offset, stop, encoding, budget)
+        if wanted is None or tag in wanted:
+            found[tag] = (vr, data[offset:stop])
+    return found, None
+
+
+def items_of(value: bytes, encoding: Encoding, budget: Budget) -> list[bytes]:
+    """The items of a sequence's raw value, each the bytes of a data set.
+
+    Raises:
+        UnreadableError: an item reaches beyond the value.
+    """
+    found = []
+    position, end = 0, len(value)
+    while position + 8 <= end:
+        tag, _, position, length = _header(value, position, encoding, budget)
+        if tag != _ITEM:
+            break
+        if length == _UNDEFINED:
+            stop, after = _skip(value, position, end, _Level("item", None, encoding), budget)
+        else:
+            stop = after = position + length
+            if stop > end:
+                raise _beyond(budget, tag, length, end - position)
+        found.append(value[position:stop])
+        position = after
+    return found
+
+
+def _header(data: bytes, position: int, encoding: Encoding, budget: Budget) -> tuple[int, bytes, int, int]:
+    """Tag, VR, offset of the value and its length."""
+    layout = _LITTLE if encoding.little else _BIG
+    if encoding.implicit:
+        group, element, length = layout.implicit.unpack_from(data, position)
+        return group << 16 | element, b"", position + 8, length
+    group, element, vr, length = layout.explicit.unpack_from(data, position)
+    tag = group << 16 | element
+    if vr in _SHORT:
+        return tag, vr, position + 8, length
+    if vr in _LONG:
+        if position + 12 > len(data):
+            raise _beyond(budget, tag, 12, len(data) - position)
+        return tag, vr, position + 12, layout.long.unpack_from(data, position + 8)[0]
+    if vr.isalpha() and vr.isupper():
+        return tag, vr, position + 8, length  # a VR of the future: PS3.5 7.1.2 gives it 16 bits only if listed
+    # Items and delimiters have no VR; some writers also leave single elements implicit.
+    return tag, b"", position + 8, layout.long.unpack_from(data, position + 4)[0]
+
+
+def _pixel_span(tag: int, offset: int, length: int, end: int, budget: Budget) -> PixelSpan:
+    if length == _UNDEFINED:
+        return PixelSpan(tag, offset, end - offset, True)
+    if offset + length > end:
+        raise _beyond(budget, tag, length, end - offset)
+    return PixelSpan(tag, offset, length, False)
+
+
+@cache
+def _known_sequence(tag: int) -> bool:
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
+
+
+def _is_sequence(tag: int, vr: bytes) -> bool:
+    return vr == b"SQ" or (not vr and _known_sequence(tag))
+
+
+class _Level(NamedTuple):
+    """One open bracket of the walk: a sequence of items, an item of elements, or pixel fragments."""
+
+    kind: Literal["sequence", "item", "fragments"]
+    stop: int | None
+    """Where it ends; None where a delimiter ends it."""
+    encoding: Encoding
+
+
+def _skip(data: bytes, position: int, end: int, first: _Level, budget: Budget) -> tuple[int, int]:
+    """Walk over `first` from `position`: the end of its value, and the position after its delimiter."""
+    levels = [first]
+    while levels:
+        _, stop, encoding = levels[-1]
+        if stop is not None and position >= stop:
+            levels.pop()
+            value_end = position
+            continue
+        if position + 8 > end:
+            raise _beyond(budget, _SEQUENCE_END, 8, end - position)
+        tag, vr, offset, length = _header(data, position, encoding, budget)
+        budget.spend()
+        if tag in (_SEQUENCE_END, _ITEM_END):
+            levels.pop()
+            value_end, position = position, offset
+            continue
+        inner = _opened(tag, vr, offset, length, levels[-1])
+        if inner is None:
+            position = offset + length
+            if length == _UNDEFINED or position > end:
+                raise _beyond(budget, tag, length, end - offset)
+            continue
+        levels.append(inner)
+        budget.check_depth(sum(level.kind == "sequence" for level in levels))
+        position = offset
+    return value_end, position
+
+
+def _opened(tag: int, vr: bytes, offset: int, length: int, within: _Level) -> _Level | None:
+    """The level that this element opens, or None when its value is to be passed over."""
+    stop = None if length == _UNDEFINED else offset + length
+    if within.kind == "fragments":
+        return None
+    if within.kind == "sequence":
+        return _Level("item", stop, within.encoding) if tag == _ITEM else None
+    if stop is None and tag in _PIXELS:
+        return _Level("fragments", None, within.encoding)
+    if stop is None or _is_sequence(tag, vr):
+        return _Level("sequence", stop, _IMPLICIT if vr == b"UN" else within.encoding)
+    return None
+
+
+def _check_sequence(data: bytes, start: int, stop: int, encoding: Encoding, budget: Budget) -> None:
+    """Depth and element count of a sequence of known length; damage inside is left to whoever reads it."""
+    with suppress(UnreadableError):
+        _skip(data, start, stop, _Level("sequence", stop, encoding), budget)
+
+
+def _beyond(budget: Budget, tag: int, claimed: int, present: int) -> UnreadableError:
+    """The error for a claim that the bytes do not keep."""
+    return UnreadableError(
+        "A DICOM element claims more bytes than the file has.",
+        where=f"{budget.name}, element ({tag >> 16:04X},{tag & 0xFFFF:04X})",
+        found=f"{max(present, 0)} bytes",
+        expected="a closing delimiter" if claimed == _UNDEFINED else f"{claimed} bytes",
+        fix="The file is truncated or damaged: copy or export it again.",
+    )
