@@ -1,4 +1,4 @@
-"""Builds `data/tissue.npz` from the ICBM152 2009a symmetric maps that nilearn carries: `python -m dopascope.atlas.build_tissue`.
+"""Builds `data/tissue.npz` from the maps that nilearn carries: `python -m dopascope.atlas.build_tissue`.
 
 Run by developers only; what is shipped is its result, and a test builds it again and compares. Needs nilearn.
 The source maps are the symmetric grey- and white-matter probabilities and the brain-only T1 at 1 mm (Fonov et al.,
@@ -8,7 +8,7 @@ NeuroImage 2011, doi 10.1016/j.neuroimage.2010.07.033), under the notice in `dat
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +64,9 @@ def _source() -> tuple[Floats, Floats, Floats, Grid]:
             fix="pip install 'dopascope[dev]'",
         ) from missing
     folder = Path(datasets.__file__).parent / "data"
-    images = [nibabel.load(folder / f"mni_icbm152_{n}_tal_nlin_sym_09a_converted.nii.gz") for n in ("gm", "wm", "t1")]
-    arrays = [np.asarray(image.dataobj, float) / 255 for image in images]
+    load: Any = nibabel.load
+    images = [load(folder / f"mni_icbm152_{n}_tal_nlin_sym_09a_converted.nii.gz") for n in ("gm", "wm", "t1")]
+    arrays = [np.asarray(image.dataobj, np.float64) / 255 for image in images]
     grey, white, t1 = ((a + a[::-1]) / 2 for a in arrays)
     return grey, white, t1, Grid(grey.shape, images[0].affine)
 
@@ -96,7 +97,7 @@ def _half_on_mni(values: Floats, grid: Grid) -> NDArray[np.uint8]:
 def main() -> None:
     """Write the maps into the package's data folder."""
     with replacing(Path(__file__).parent / "data" / "tissue.npz") as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **build())
+        np.savez_compressed(stream, allow_pickle=False, **build())
 
 
 if __name__ == "__main__":

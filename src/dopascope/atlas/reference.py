@@ -1,18 +1,28 @@
 """Reference regions and the large striatal volumes, in MNI space.
 
-The reference regions are defined on `MNI_2MM` from the brain map; the large volumes are boxes, so that they hold nearly all
-striatal counts whatever the resolution (Tossici-Bolt et al., EJNMMI 2006, doi 10.1007/s00259-006-0155-x).
+The reference regions are defined on `MNI_2MM` from the brain map. A large volume is everything on its side within a
+fixed distance of caudate and putamen, about 59 ml, so that it holds nearly all striatal counts whatever the
+resolution (the idea of Tossici-Bolt et al., Eur J Nucl Med Mol Imaging 2006;33:1491; the shape is ours).
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope.atlas.striatum import PARTS, striatum_points, striatum_weights
+from dopascope.atlas.striatum import (
+    PARTS,
+    bounds_mm,
+    fractions,
+    index_box,
+    inside,
+    lattice,
+    striatum_points,
+    striatum_weights,
+)
 from dopascope.atlas.tissue import tissue
 from dopascope.errors import UsageError
 from dopascope.volume import MNI_2MM, Grid, LabelMap
@@ -24,9 +34,10 @@ OCCIPITAL_BOX_MM: Final = ((-36.0, -98.0, -6.0), (36.0, -74.0, 18.0))
 EROSION_MM: Final = 6.0
 """Depth below the brain's surface at which both references begin, to stay clear of its blurred edge."""
 STRIATAL_MARGIN_MM: Final = 20.0
-"""Distance that `whole_brain` keeps from the striatum: at 14 mm FWHM less than 1 % of striatal activity spills further."""
-LARGE_BOX_MM: Final = ((1.0, -27.0, -18.0), (43.0, 30.0, 26.0))
-"""Right-sided box; the left one is its mirror image."""
+"""Distance that `whole_brain` keeps from the striatum: at 14 mm FWHM under 0.1 % of striatal activity gets there."""
+LARGE_REACH_MM: Final = 8.0
+"""Distance from the striatum that a large volume reaches, cut at the midline: gives 59 ml a side."""
+_LATTICE: Final = Grid((62, 96, 82), np.array([[1.0, 0, 0, 0.5], [0, 1, 0, -47.5], [0, 0, 1, -37.5], [0, 0, 0, 1]]))
 
 
 @lru_cache(maxsize=1)
@@ -46,8 +57,8 @@ def _reference_masks() -> dict[str, NDArray[np.bool_]]:
 def reference_mask(name: str, grid: Grid = MNI_2MM) -> NDArray[np.bool_]:
     """Voxels (I, J, K) of the reference region `name`; on another grid than `MNI_2MM` by nearest neighbour.
 
-    `occipital`: |x| <= 36, -98 <= y <= -74, -6 <= z <= 18 mm. `whole_brain`: all brain that is further than 20 mm from the striatum.
-    Both lie more than 6 mm below the brain's surface.
+    `occipital`: |x| <= 36, -98 <= y <= -74, -6 <= z <= 18 mm. `whole_brain`: all brain further than 20 mm from the
+    striatum. Both lie more than 6 mm below the brain's surface.
 
     Raises:
         UsageError: `name` is not one of `REFERENCES`.
@@ -58,10 +69,9 @@ def reference_mask(name: str, grid: Grid = MNI_2MM) -> NDArray[np.bool_]:
     if grid == MNI_2MM:
         return mask
     index = np.rint(MNI_2MM.to_index(grid.centres_mm())).astype(int)
-    valid = ((index >= 0) & (index < MNI_2MM.shape)).all(-1)
+    valid = np.asarray(((index >= 0) & (index < MNI_2MM.shape)).all(-1))
     i, j, k = np.moveaxis(np.where(valid[..., None], index, 0), -1, 0)
-    found: NDArray[np.bool_] = mask[i, j, k] & valid
-    return found
+    return np.asarray(mask[i, j, k] & valid)
 
 
 def reference_labels(grid: Grid = MNI_2MM) -> LabelMap:
@@ -74,17 +84,39 @@ def reference_labels(grid: Grid = MNI_2MM) -> LabelMap:
     return LabelMap(labels, grid, names={1: "occipital", 2: "whole_brain"})
 
 
+@lru_cache(maxsize=1)
+def _distance_mm() -> NDArray[np.float64]:
+    """Distance to the right striatum on `_LATTICE` (1 mm, x > 0), negative inside, zero at its surface."""
+    from scipy import ndimage
+
+    filled = inside("striatum_right", _LATTICE.centres_mm())
+    outward, inward = ndimage.distance_transform_edt(~filled), ndimage.distance_transform_edt(filled)
+    signed: NDArray[np.float64] = np.where(filled, 0.5 - inward, outward - 0.5)
+    return signed
+
+
+def _in_large(points: NDArray[np.float64], side: str) -> NDArray[np.bool_]:
+    from scipy import ndimage
+
+    right = points * ((1, 1, 1) if side == "right" else (-1, 1, 1))
+    index = np.moveaxis(_LATTICE.to_index(right), -1, 0)
+    distance = ndimage.map_coordinates(_distance_mm(), index, order=1, mode="nearest")
+    found: NDArray[np.bool_] = (distance <= LARGE_REACH_MM) & (right[..., 0] > 0)
+    return found
+
+
 def large_volumes(grid: Grid = MNI_2MM, *, supersample: int = 2) -> dict[str, NDArray[np.float32]]:
-    """`large_left` and `large_right`: fractions (I, J, K) of each voxel inside the large box of a side."""
-    low, high = np.array(LARGE_BOX_MM)
-    offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
-    found = {name: np.zeros(grid.shape, np.float32) for name in LARGE}
-    centres = grid.centres_mm()
-    for shift in np.stack(np.meshgrid(offsets, offsets, offsets, indexing="ij"), -1).reshape(-1, 3):
-        points = centres + grid.affine[:3, :3] @ shift
-        for name, sign in zip(LARGE, (-1, 1), strict=True):
-            inside = ((points * (sign, 1, 1) >= low) & (points * (sign, 1, 1) < high)).all(-1)
-            found[name] += inside.astype(np.float32) / supersample**3
+    """`large_left` and `large_right`: fractions (I, J, K) of each voxel inside the large volume of a side."""
+    found = {}
+    for name in LARGE:
+        side = name.removeprefix("large_")
+        low, high = bounds_mm(f"striatum_{side}")
+        found[name] = fractions(
+            partial(_in_large, side=side),
+            grid,
+            index_box(grid, low - LARGE_REACH_MM - 1, high + LARGE_REACH_MM + 1),
+            supersample,
+        )
     return found
 
 
@@ -103,9 +135,9 @@ def sample_points(region: str, spacing_mm: float = 1.0) -> NDArray[np.float64]:
     if region in REFERENCES:
         points = MNI_2MM.to_world(np.argwhere(reference_mask(region)))
     elif region in LARGE:
-        axes = [np.arange(a + spacing_mm / 2, b, spacing_mm) for a, b in zip(*LARGE_BOX_MM, strict=True)]
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-        points = points * ((1, 1, 1) if region == "large_right" else (-1, 1, 1))
+        low, high = bounds_mm("striatum_right")
+        points = lattice(low - LARGE_REACH_MM - 1, high + LARGE_REACH_MM + 1, spacing_mm)
+        points = points[_in_large(points, "right")] * ((1, 1, 1) if region == "large_right" else (-1, 1, 1))
     else:
         known = (*PARTS, *REFERENCES, *LARGE)
         raise UsageError("There is no region of this name.", where="atlas.sample_points", found=region, expected=known)

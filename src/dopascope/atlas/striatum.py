@@ -12,9 +12,9 @@ World coordinates are RAS+ mm; the left side is the mirror image of the right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
@@ -187,13 +187,24 @@ def striatum_weights(grid: Grid = MNI_2MM, *, supersample: int = 4) -> dict[str,
 def _weights(grid: Grid, supersample: int) -> tuple[tuple[str, NDArray[np.float32]], ...]:
     found = []
     for region in REGIONS:
-        weights = np.zeros(grid.shape, np.float32)
-        box = index_box(grid, *bounds_mm(region))
-        for piece in _pieces(box, supersample):
-            weights[piece] = _fractions(region, grid, piece, supersample)
+        weights = fractions(partial(inside, region), grid, index_box(grid, *bounds_mm(region)), supersample)
         weights.setflags(write=False)
         found.append((region, weights))
     return tuple(found)
+
+
+def fractions(
+    test: Callable[[Floats], NDArray[np.bool_]], grid: Grid, box: tuple[slice, slice, slice], supersample: int
+) -> NDArray[np.float32]:
+    """The share of each voxel of `grid` for whose points `test` is true: float32 (I, J, K), zero outside `box`."""
+    filled = np.zeros(grid.shape, np.float32)
+    offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
+    for piece in _pieces(box, supersample):
+        axes = [(np.arange(s.start, s.stop)[:, None] + offsets).ravel() for s in piece]
+        points = grid.to_world(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+        shape = [n for s in piece for n in (s.stop - s.start, supersample)]
+        filled[piece] = test(points).reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32)
+    return filled
 
 
 def index_box(grid: Grid, low_mm: ArrayLike, high_mm: ArrayLike) -> tuple[slice, slice, slice]:
@@ -212,15 +223,6 @@ def _pieces(box: tuple[slice, slice, slice], supersample: int) -> list[tuple[sli
     plane = max((j.stop - j.start) * (k.stop - k.start) * supersample**3, 1)
     step = max(_CHUNK_POINTS // plane, 1)
     return [(slice(a, min(a + step, i.stop)), j, k) for a in range(i.start, i.stop, step)]
-
-
-def _fractions(region: str, grid: Grid, box: tuple[slice, slice, slice], supersample: int) -> NDArray[np.float32]:
-    offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
-    axes = [(np.arange(s.start, s.stop)[:, None] + offsets).ravel() for s in box]
-    points = grid.to_world(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
-    shape = [n for s in box for n in (s.stop - s.start, supersample)]
-    counted: NDArray[np.float32] = inside(region, points).reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32)
-    return counted
 
 
 def striatum_labels(grid: Grid = MNI_2MM) -> LabelMap:
@@ -242,9 +244,14 @@ def striatum_points(region: str, spacing_mm: float = 1.0) -> Floats:
     left side's points are the right side's mirrored.
     """
     stem, side = region.rsplit("_", 1)
-    low, high = bounds_mm(f"{stem}_right")
-    axes = [(np.arange(np.floor(a / spacing_mm), np.ceil(b / spacing_mm)) + 0.5) * spacing_mm for a, b in zip(low, high)]
-    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    points: Floats = lattice[inside(f"{stem}_right", lattice)] * ([1, 1, 1] if side == "right" else [-1, 1, 1])
+    points = lattice(*bounds_mm(f"{stem}_right"), spacing_mm)
+    points = points[inside(f"{stem}_right", points)] * ([1, 1, 1] if side == "right" else [-1, 1, 1])
     points.setflags(write=False)
     return points
+
+
+def lattice(low_mm: ArrayLike, high_mm: ArrayLike, spacing_mm: float) -> Floats:
+    """Points (N, 3) at odd multiples of half `spacing_mm` that fill the box from `low_mm` to `high_mm`."""
+    limits = zip(np.asarray(low_mm, float), np.asarray(high_mm, float), strict=True)
+    axes = [(np.arange(np.floor(a / spacing_mm), np.ceil(b / spacing_mm)) + 0.5) * spacing_mm for a, b in limits]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)

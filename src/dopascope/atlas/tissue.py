@@ -39,6 +39,6 @@ def _stored() -> dict[str, NDArray[np.uint8]]:
 
 
 def _unfold(half: NDArray[np.uint8]) -> NDArray[np.float32]:
-    whole = np.concatenate([half[:0:-1], half]).astype(np.float32) / 63
+    whole = np.asarray(np.concatenate([half[:0:-1], half]) / 63, np.float32)
     whole.setflags(write=False)
     return whole

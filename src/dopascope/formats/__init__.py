@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dopascope.errors import UnreadableError, UnsupportedError
+from dopascope.errors import UnreadableError, UsageError
+from dopascope.formats import mgz as mgz
 from dopascope.formats import nifti as nifti
+from dopascope.formats import picture as picture
 from dopascope.formats.blob import Blob
+from dopascope.formats.foreign import refusal
+from dopascope.formats.inflate import check_file_size
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import READERS, Reader, ReadOptions, Strictness, reader
+from dopascope.formats.save import save_nifti
 from dopascope.volume import SliceImage, Volume
 
-__all__ = ["READERS", "Blob", "Limits", "ReadOptions", "Reader", "Strictness", "load", "reader"]
+__all__ = [
+    "READERS",
+    "Blob",
+    "Limits",
+    "ReadOptions",
+    "Reader",
+    "Strictness",
+    "load",
+    "reader",
+    "save_nifti",
+]
 
 
 def load(
@@ -20,16 +35,16 @@ def load(
     series: str | None = None,
     frame: int | None = None,
     strictness: Strictness = Strictness.RAISE,
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
 ) -> Volume | SliceImage:
     """The scan in a file, a folder or a zip.
 
     Args:
         source: path of a file, a folder with one or more series, or a zip.
-        series: which series of several, as `survey` names it.
+        series: which of several series, by the id that `choose.survey` gives.
         frame: which volume of a 4-D file, from 0.
         strictness: what to do about flaws that can be measured and lived with.
-        limits: bounds on the read.
+        limits: bounds on the read; the defaults of `Limits` without it.
 
     Returns:
         A `Volume` (float32 `(I, J, K)`), or a `SliceImage` for a PNG or JPEG.
@@ -38,12 +53,45 @@ def load(
         InputError: one of its kinds, saying what, where and how to mend it.
         UsageError: a frame or series that is not there.
     """
-    path = Path(source)
-    options = ReadOptions(frame=frame, strictness=strictness, limits=limits)
-    if not path.exists():
-        raise UnreadableError("There is no such file or folder.", where=path, fix="Check the path.")
+    path, bounds = Path(source), limits or Limits()
+    options = ReadOptions(frame=frame, strictness=strictness, limits=bounds)
+    if path.is_dir():
+        return _load_chosen(path, series, options)
+    blob = _blob_of(path, bounds)
+    known = next((one for one in READERS.values() if one.sniff(blob)), None)
+    if _is_zip_or_dicom(blob) or (known and known.name.startswith("dicom")):
+        return _load_chosen(path, series, options)
+    if known is None:
+        raise refusal(blob)
+    if series is not None:
+        raise UsageError(
+            "The file holds no series to choose from.",
+            where=path,
+            found=f"series {series}",
+            fix="Leave the series out.",
+        )
+    return known.read([blob], options)
+
+
+def _blob_of(path: Path, limits: Limits) -> Blob:
+    if not path.is_file():  # a pipe or device would block or never end
+        raise UnreadableError(
+            "There is no such file or folder." if not path.exists() else "This is neither a file nor a folder.",
+            where=path,
+            fix="Check the path.",
+        )
     blob = Blob(str(path), path=path)
-    for known in READERS.values():
-        if known.sniff(blob):
-            return known.read([blob], options)
-    raise UnsupportedError("The file is of no kind that is read here.", where=path, fix="Convert it to NIfTI or DICOM.")
+    check_file_size(blob, limits)
+    return blob
+
+
+def _is_zip_or_dicom(blob: Blob) -> bool:
+    head = blob.head(132)
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or head[128:] == b"DICM"
+
+
+def _load_chosen(path: Path, series: str | None, options: ReadOptions) -> Volume | SliceImage:
+    from dopascope.formats import choose
+
+    candidate = choose.choose(path, series, options.limits)
+    return READERS[candidate.reader].read(candidate.blobs, options)

@@ -28,7 +28,7 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _TRANSFER_SYNTAX: Final = 0x00020010
 _PREAMBLE: Final = 132
 _CHUNK: Final = 1 << 20
-_BINARY: Final = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "HH"}
+_BINARY: Final = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "H"}
 _NUMBER: Final = re.compile(rb"[-+0-9.eE]+\Z")
 
 
@@ -160,7 +160,7 @@ def _dictionary_vr(keyword: str) -> bytes:
 
 
 def _width(kind: str) -> int:
-    return {"H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "d": 8, "HH": 4}[kind]
+    return {"H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "d": 8}[kind]
 
 
 def is_dicom(blob: Blob) -> bool:

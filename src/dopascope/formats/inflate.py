@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,9 @@ class ForwardReader:
         for _ in self._pieces(count):
             pass
 
-    def array(self, count: int, dtype: np.dtype[np.generic], slope: float = 1.0, inter: float = 0.0) -> NDArray[np.float32]:
+    def array(
+        self, count: int, dtype: np.dtype[np.generic], slope: float = 1.0, inter: float = 0.0
+    ) -> NDArray[np.float32]:
         """The next `count` numbers of `dtype` as float32 `(count,)`, times `slope` plus `inter`.
 
         Converted block by block, so that the stored form never exists whole. Scaling is done in float64 where
@@ -197,10 +199,8 @@ def check_file_size(blob: Blob, limits: Limits) -> None:
         )
 
 
-def _scaled(stored: NDArray[np.generic], slope: float, inter: float) -> NDArray[np.floating]:
+def _scaled(stored: NDArray[Any], slope: float, inter: float) -> NDArray[Any]:
     exact_in_single = stored.dtype.itemsize <= 2 or stored.dtype == np.float32
-    work = np.float32 if exact_in_single else np.float64
-    scaled = stored.astype(work)
-    scaled *= work(slope)
-    scaled += work(inter)
-    return scaled
+    if exact_in_single:
+        return stored.astype(np.float32) * np.float32(slope) + np.float32(inter)
+    return stored.astype(np.float64) * slope + inter

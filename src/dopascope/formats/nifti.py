@@ -7,14 +7,24 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dopascope.errors import GeometryError, HostileError, UnreadableError, UnsupportedError, UsageError
+from dopascope.errors import GeometryError, UnreadableError
 from dopascope.formats.blob import Blob
+from dopascope.formats.claims import check_volume_claim, chosen_frame, grid_of
 from dopascope.formats.inflate import ForwardReader, inflated_head
 from dopascope.formats.limits import Limits
-from dopascope.formats.nifti_header import SIZES, NiftiHeader, affine_of, looks_like_analyze, notes, parse, sniff_version
+from dopascope.formats.nifti_header import (
+    SIZES,
+    NiftiHeader,
+    affine_of,
+    looks_like_analyze,
+    notes,
+    parse,
+    sniff_version,
+)
 from dopascope.formats.registry import ReadOptions, reader
-from dopascope.volume import Grid, Source, Volume
+from dopascope.volume import Source, Volume
 
 _PAIR_SUFFIXES: Final = (".hdr", ".hdr.gz", ".img", ".img.gz")
 
@@ -41,9 +51,9 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
     head_blob = _header_blob(blobs[0])
     with ForwardReader(head_blob, options.limits) as stream:
         header = _read_header(stream, head_blob)
-        frame = _frame(header, options.frame)
+        frame = chosen_frame(header.name, header.volumes, options.frame)
         affine, orientation, assumed = affine_of(header, options.strictness)
-        grid = _grid(header, affine)
+        grid = grid_of(header.name, header.shape, affine)
         if not header.pair:
             data = _voxels(stream, header, frame, options.limits)
             digests = [stream.finish()]
@@ -60,7 +70,7 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         assumed=notes(header) + assumed,
         orientation_from=orientation,
     )
-    return Volume(data.reshape(header.shape, order="F"), grid, source=source)
+    return Volume(data, grid, source=source)
 
 
 def _read_header(stream: ForwardReader, blob: Blob) -> NiftiHeader:
@@ -79,63 +89,19 @@ def _read_header(stream: ForwardReader, blob: Blob) -> NiftiHeader:
     return parse(head, blob.name)
 
 
-def _voxels(stream: ForwardReader, header: NiftiHeader, frame: int, limits: Limits) -> np.ndarray:
-    _check_claim(stream, header, frame, limits)
+def _voxels(stream: ForwardReader, header: NiftiHeader, frame: int, limits: Limits) -> NDArray[np.float32]:
     start = header.offset + frame * header.volume_bytes
+    check_volume_claim(
+        header.name,
+        header.shape,
+        header.dtype.itemsize,
+        first_byte=start,
+        capacity=stream.capacity,
+        limits=limits,
+    )
     stream.skip(start - stream.position)
     i, j, k = header.shape
-    return stream.array(i * j * k, header.dtype, *header.scaling)
-
-
-def _check_claim(stream: ForwardReader, header: NiftiHeader, frame: int, limits: Limits) -> None:
-    """Compare what the header claims with the limits and with what the file can hold, before anything is allocated."""
-    claim = header.volume_bytes
-    if claim > limits.max_volume_bytes:
-        raise HostileError(
-            "The header claims a larger volume than the limit.",
-            where=header.name,
-            found=f"{header.shape} x {header.dtype.itemsize} bytes = {claim} bytes",
-            expected=f"at most max_volume_bytes = {limits.max_volume_bytes}",
-            fix="If you trust the file, raise the limit max_volume_bytes.",
-        )
-    needed = header.offset + (frame + 1) * claim
-    if needed > stream.capacity:
-        raise UnreadableError(
-            "The header claims more voxels than the file can hold.",
-            where=header.name,
-            found=f"room for {stream.capacity} bytes",
-            expected=f"{needed} bytes",
-            fix="Copy or download the file again; it was cut off or its header is wrong.",
-        )
-
-
-def _frame(header: NiftiHeader, asked: int | None) -> int:
-    if asked is None and header.volumes > 1:
-        raise UnsupportedError(
-            "The file holds several volumes.",
-            where=header.name,
-            found=f"{header.volumes} volumes, axis lengths {header.dims}",
-            expected="one volume",
-            fix=f"Choose one with frame 0 to {header.volumes - 1}.",
-        )
-    chosen = asked or 0
-    if not 0 <= chosen < header.volumes:
-        raise UsageError(
-            "The file has no such frame.",
-            where=header.name,
-            found=f"frame {chosen}",
-            expected=f"0 to {header.volumes - 1}",
-            fix="Choose a frame that is there.",
-        )
-    return chosen
-
-
-def _grid(header: NiftiHeader, affine: np.ndarray) -> Grid:
-    try:
-        return Grid(header.shape, affine)
-    except GeometryError as error:
-        error.where = header.name
-        raise
+    return stream.array(i * j * k, header.dtype, *header.scaling).reshape(header.shape, order="F")
 
 
 def _header_blob(blob: Blob) -> Blob:

@@ -265,9 +265,13 @@ def affine_of(header: NiftiHeader, strictness: Strictness) -> tuple[geometry.Aff
         return to_mm @ _sform(header), f"sform (code {sform_code})", assumed
     if qform_code > 0:
         return to_mm @ _qform(header), f"qform (code {qform_code})", ()
-    return to_mm @ _from_pixdim(header, strictness), "assumed", (
-        "the file has no orientation (sform and qform codes are 0): axes taken as right, anterior, superior, "
-        "centred; left and right are not known",
+    return (
+        to_mm @ _from_pixdim(header, strictness),
+        "assumed",
+        (
+            "the file has no orientation (sform and qform codes are 0): axes taken as right, anterior, superior, "
+            "centred; left and right are not known",
+        ),
     )
 
 
@@ -348,6 +352,6 @@ def _agreement(header: NiftiHeader, strictness: Strictness) -> tuple[str, ...]:
                 fix="Find out which is right and rewrite the file, or pass strictness WARN to use the sform.",
             )
         return ("sform and qform have opposite handedness; the sform is used",)
-    corner = np.array(header.shape) - 1
-    apart = np.abs(geometry.apply_affine(sform - qform, [[0, 0, 0], corner])).max()
+    corners = np.array([[0, 0, 0], header.shape]) - [[0], [1]]
+    apart = np.abs(geometry.apply_affine(sform - qform, corners)).max()
     return (f"sform and qform differ by {apart:.1f} mm; the sform is used",) if apart > 1.0 else ()

@@ -12,20 +12,22 @@ from dopascope.quant.sampling import Sampler
 
 Array = NDArray[np.float64]
 
+CENTRE_MNI: Final = np.array([0.0, -18.0, 8.0])
+
 SLOPE_POINTS: Final = 3000
 """Points a region used for slopes at most; a slope needs far fewer than a mean."""
 
 
-def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine, centre_mni: Array) -> Array:
+def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) -> Array:
     """Change `(6,)` of the mean over `points_mni` per mm of shift along x, y, z and per degree of tilt about x, y, z.
 
-    Shift and tilt are of the head in scan space, tilts about the scan position of `centre_mni`. With slope g at
+    Shift and tilt are of the head in scan space, tilts about the scan position of `CENTRE_MNI`. With slope g at
     scan position p and turn axis e through c, the intensity under a point changes by g . (e x (p - c)) =
     e . ((p - c) x g) per radian. Points outside the field of view do not count.
     """
     points = points_mni[:: max(1, len(points_mni) // SLOPE_POINTS)]
     slopes = sampler.slopes(points) @ np.linalg.inv(mni_to_scan[:3, :3])
-    arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, centre_mni)
+    arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, CENTRE_MNI)
     seen = np.isfinite(slopes).all(1)
     if not seen.any():
         return np.zeros(6)

@@ -127,13 +127,13 @@ def _examine_registered(
         registration,
         method=choices.method,
         reference=choices.reference,
-        normals=choices.normals,
+        normals=quant.load_normals(choices.normals) if choices.normals else None,
         age=person.age_years,
         sex=person.sex,
     )
     mni = space.normalise(image, registration)
     bundles = readers.chosen(choices.models, choices.models_dir)
-    results = [*readers.ask(bundles, mni), readers.rule(numbers)]
+    results = [*readers.ask(bundles, mni), readers.rule_says(numbers)]
     evidence = readers.evidence(bundles, mni) if choices.evidence else {}
     passport_part = parts.passport_part(found)
     verdict, why, disagreement = combine(results, passport_part, registration.accepted)

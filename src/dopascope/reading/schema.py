@@ -189,6 +189,7 @@ class EvidenceMap(Part):
     kind: Literal["occlusion"]
     file: str | None
     share_inside_striatum: float
+    area_inside_striatum: float = Field(description="the share that an even map would have")
     meaning: str
 
 

@@ -1,0 +1,65 @@
+"""A volume or label map to a NIfTI-1 file, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope import geometry
+from dopascope.errors import UsageError
+from dopascope.provenance import replacing
+from dopascope.volume import LabelMap, Volume
+
+_LABEL_TYPES: Final = (np.uint8, np.int16, np.int32)
+
+
+def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1) -> None:
+    """Write `image` to `path` (`.nii` or `.nii.gz`) with its affine as sform and, where it has no shear, as qform.
+
+    Intensities are written as float32, labels as the smallest integers that hold them.
+
+    Args:
+        image: what to write.
+        path: replaced only when the writing went well.
+        code: the NIfTI code of both forms: 1 scanner, 2 aligned, 3 Talairach, 4 MNI152.
+
+    Raises:
+        UsageError: another suffix, an unknown code, or labels that int32 cannot hold.
+    """
+    import nibabel
+
+    target = Path(path)
+    if not target.name.lower().endswith((".nii", ".nii.gz")) or code not in (1, 2, 3, 4):
+        raise UsageError(
+            "The NIfTI file cannot be written like this.",
+            where=target,
+            found=f"code {code}",
+            expected="a name ending in .nii or .nii.gz and a code of 1 to 4",
+            fix="Correct the name or the code.",
+        )
+    data = image.data if isinstance(image, Volume) else _labels(image.data, target)
+    make: Any = nibabel.Nifti1Image  # nibabel is typed in part only
+    nifti = make(data, image.grid.affine, dtype=data.dtype)
+    nifti.set_sform(image.grid.affine, code)
+    sheared = geometry.shear(image.grid.affine) > geometry.ORTHOGONAL_TOLERANCE
+    nifti.set_qform(image.grid.affine, 0 if sheared else code)
+    nifti.header.set_xyzt_units("mm")
+    with replacing(target) as temporary:
+        nibabel.save(nifti, temporary)
+
+
+def _labels(data: NDArray[Any], target: Path) -> NDArray[Any]:
+    lowest, highest = int(data.min()), int(data.max())
+    for kind in _LABEL_TYPES:
+        if np.iinfo(kind).min <= lowest and highest <= np.iinfo(kind).max:
+            return data.astype(kind)
+    raise UsageError(
+        "Labels are too large for a NIfTI file that others can read.",
+        where=target,
+        found=f"{lowest} to {highest}",
+        expected="values that int32 holds",
+        fix="Number the labels from 1.",
+    )

@@ -1,0 +1,130 @@
+"""From means to binding ratios and indices, each with an interval by the delta method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope.quant import voi
+from dopascope.quant.measure import Means
+
+Array = NDArray[np.float64]
+
+NORMAL_95: Final = 1.959963984540054
+"""Two-sided 95 % point of the normal distribution."""
+
+STRIATAL_VOLUME_ML: Final = 11.2
+"""Volume of one striatum that the large-volume method assumes for everybody (Tossici-Bolt et al. 2006)."""
+
+_ASYMMETRY = "100 * (left - right) / mean(left, right)"
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An index: its two arguments, unit and definition."""
+
+    kind: str
+    first: str
+    second: str
+    unit: str
+    definition: str
+
+
+INDICES: Final = {
+    **{f"asymmetry_{s}": Formula("asymmetry", f"{s}_left", f"{s}_right", "%", _ASYMMETRY) for s in ("caudate", "putamen")},
+    **{
+        f"caudate_putamen_ratio_{side}": Formula("ratio", f"caudate_{side}", f"putamen_{side}", "", "caudate / putamen")
+        for side in voi.SIDES
+    },
+    **{
+        f"anterior_posterior_putamen_ratio_{side}": Formula(
+            "ratio", f"anterior_putamen_{side}", f"posterior_putamen_{side}", "", "anterior putamen / posterior putamen"
+        )
+        for side in voi.SIDES
+    },
+}
+LARGE_DEFINITION: Final = (
+    f"large-volume method: specific counts in {{ml:.0f}} ml / ({STRIATAL_VOLUME_ML} ml * reference concentration)"
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its standard deviation; NaN where there is none."""
+
+    value: float
+    sd: float
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Value -+ 1.96 standard deviations."""
+        if not (np.isfinite(self.value) and np.isfinite(self.sd)):
+            return None
+        return self.value - NORMAL_95 * self.sd, self.value + NORMAL_95 * self.sd
+
+
+def ratios(means: Means) -> dict[str, Estimate]:
+    """Binding ratio of every region, the two large-volume ratios, and every index."""
+    names = [*voi.MEASURED, *(f"sbr_{name}" for name in voi.LARGE)]
+    mixing = _mixing(means)
+    values = _bind(means.values, mixing, means.scale)
+    slopes = _bind_slopes(means.values, mixing, means.scale)
+    covariance = slopes @ means.covariance @ slopes.T
+    sds = np.sqrt(np.diag(covariance))
+    found = {name: Estimate(float(v), float(s)) for name, v, s in zip(names, values, sds, strict=True)}
+    for name, formula in INDICES.items():
+        a, b = names.index(formula.first), names.index(formula.second)
+        pair, spread = values[[a, b]], covariance[np.ix_([a, b], [a, b])]
+        found[name] = (_asymmetry if formula.kind == "asymmetry" else _ratio)(pair, spread)
+    return found
+
+
+def _mixing(means: Means) -> Array:
+    """Rows that make the mean of each measured region, then each large volume, of the base means."""
+    rows = np.zeros((len(voi.MEASURED) + len(voi.LARGE), len(means.names)))
+    for row, region in enumerate(voi.MEASURED):
+        parts = voi.PARTS[region]
+        volumes = np.array([voi.ml(part) for part in parts])
+        rows[row, [means.names.index(part) for part in parts]] = volumes / volumes.sum()
+    for row, name in enumerate(voi.LARGE, len(voi.MEASURED)):
+        rows[row, means.names.index(name)] = 1
+    return rows
+
+
+def _gains(scale: float) -> Array:
+    # Anatomical volumes measure concentration; large ones counts, shared out over an assumed striatal volume.
+    return np.array([1.0] * len(voi.MEASURED) + [voi.ml(name) * scale / STRIATAL_VOLUME_ML for name in voi.LARGE])
+
+
+def _bind(values: Array, mixing: Array, scale: float) -> Array:
+    # A region is unknown when any of its parts is: 0 * NaN must not spread to the others.
+    mixed = np.array([row[row > 0] @ values[row > 0] for row in mixing])
+    found: Array = _gains(scale) * (mixed / values[-1] - 1)
+    return found
+
+
+def _bind_slopes(values: Array, mixing: Array, scale: float) -> Array:
+    slopes = mixing / values[-1]
+    slopes[:, -1] = -(mixing @ np.nan_to_num(values)) / values[-1] ** 2
+    found: Array = _gains(scale)[:, None] * slopes
+    return found
+
+
+def _asymmetry(pair: Array, spread: Array) -> Estimate:
+    left, right = pair
+    total = left + right
+    if not total > NORMAL_95 * np.sqrt(spread.sum()):
+        return Estimate(float("nan"), float("nan"))
+    slope = np.array([right, -left]) * 400 / total**2
+    return Estimate(float(200 * (left - right) / total), float(np.sqrt(slope @ spread @ slope)))
+
+
+def _ratio(pair: Array, spread: Array) -> Estimate:
+    top, bottom = pair
+    if not bottom > NORMAL_95 * np.sqrt(spread[1, 1]):
+        return Estimate(float("nan"), float("nan"))
+    slope = np.array([1 / bottom, -top / bottom**2])
+    return Estimate(float(top / bottom), float(np.sqrt(slope @ spread @ slope)))

@@ -1,0 +1,68 @@
+"""Writing a report: all parts are made before the first byte goes to disk, and each is written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from dopascope import provenance
+from dopascope.errors import DopascopeError, UsageError
+from dopascope.reading.images import Examination
+from dopascope.report import figures, html, pdf
+
+FORMATS: Final = {"pdf": "report.pdf", "html": "report.html", "json": "reading.json"}
+"""Parts of a report and their file names; `reading.json` comes last, so that where it is, the rest is too."""
+
+
+def write(
+    examination: Examination, out_dir: str | Path, *, formats: Iterable[str] = ("json", "html", "pdf")
+) -> dict[str, Path]:
+    """Write the chosen parts of a report into `out_dir`, which is made where it is missing.
+
+    The same examination gives the same bytes, `created` being part of it.
+
+    Returns:
+        Format to path, for the formats asked for.
+
+    Raises:
+        UsageError: an unknown format.
+        DopascopeError: the disk refuses; no half-written file is left.
+    """
+    wanted = set(formats)
+    if unknown := wanted - set(FORMATS):
+        raise UsageError(
+            "There is no such report format.",
+            where="formats",
+            found=", ".join(sorted(unknown)),
+            expected=", ".join(sorted(FORMATS)),
+            fix="Correct the name.",
+        )
+    contents: dict[str, bytes] = {}
+    drawn = figures.draw(examination) if wanted & {"html", "pdf"} else figures.Figures()
+    if "pdf" in wanted:
+        contents["pdf"] = pdf.render(examination, drawn)
+    if "html" in wanted:
+        contents["html"] = html.render(examination, drawn).encode()
+    if "json" in wanted:
+        contents["json"] = (examination.reading.to_json() + "\n").encode()
+    return {name: save(Path(out_dir) / FORMATS[name], data) for name, data in contents.items()}
+
+
+def save(path: Path, data: bytes) -> Path:
+    """Write `data` to `path`, whole or not at all.
+
+    Raises:
+        DopascopeError: the disk refuses.
+    """
+    try:
+        provenance.write_bytes(path, data)
+    except OSError as error:
+        raise DopascopeError(
+            "The report could not be written.",
+            where=path,
+            found=error.strerror or str(error),
+            expected="a folder that can be written to, with space left",
+            fix="Choose another folder, or make room and run the command again.",
+        ) from error
+    return path

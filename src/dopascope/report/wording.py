@@ -1,0 +1,187 @@
+"""Words and numbers of the report. Text from files is shown, never obeyed: what cannot be seen is spelt out."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from dopascope.reading.schema import Reading
+
+LONGEST: Final = 700
+"""Characters of one text that are printed; `reading.json` has the rest."""
+
+NOT_STATED: Final = "not stated"
+NONE: Final = "–"
+
+HEADLINES: Final = {
+    "normal": "Dopamine transporter binding reads as normal.",
+    "reduced": "Dopamine transporter binding reads as reduced.",
+    "uncertain": "No firm answer: look at the scan and at the reasons.",
+    "refused": "This input was not read. No ratio and no verdict on binding is given.",
+}
+
+SYMBOLS: Final = {
+    "normal": "○",
+    "reduced": "●",
+    "uncertain": "◐",
+    "refused": "✕",
+    "in-distribution": "✓",
+    "unusual": "!",
+    "not stated": "–",
+}
+"""A sign beside each verdict word, so that colour is never the only carrier."""
+
+BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with characters that would hide or turn it written as `[U+202E]`, and cut at `LONGEST`."""
+    cut = text[:LONGEST]
+    shown = "".join(_spelt(one) for one in cut)
+    return shown if len(text) <= LONGEST else f"{shown} … ({len(text) - LONGEST} more characters in reading.json)"
+
+
+def _spelt(character: str) -> str:
+    if character.isascii():
+        if character.isprintable():
+            return character
+        return " " if character.isspace() else f"[U+{ord(character):04X}]"
+    hidden = character in BIDI or unicodedata.category(character) in INVISIBLE
+    return f"[U+{ord(character):04X}]" if hidden else character
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """`value` with `digits` decimals and a true minus sign; a dash where there is none."""
+    if value is None:
+        return NONE
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def significant(value: float | str | None) -> str:
+    """A measured value of unknown size: four significant digits, never an exponent below a million."""
+    if value is None:
+        return NONE
+    if isinstance(value, str):
+        return value
+    text = f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def interval(pair: tuple[float, float] | None, digits: int = 2) -> str:
+    """`low to high`, or a dash."""
+    return NONE if pair is None else f"{number(pair[0], digits)} to {number(pair[1], digits)}"
+
+
+def triple(values: tuple[float, float, float], digits: int, unit: str) -> str:
+    """Three numbers along x, y and z with their unit."""
+    return f"{', '.join(number(one, digits) for one in values)} {unit}".rstrip()
+
+
+def probability(value: float | None) -> str:
+    """Three decimals; never rounded to 0 or 1, which no reader can know."""
+    if value is None:
+        return NONE
+    if 0 < value < 0.0005:
+        return "< 0.001"
+    if 0.9995 <= value < 1:
+        return "> 0.999"
+    return number(value, 3)
+
+
+def plain(name: str) -> str:
+    """A key of the reading as words: `anterior_putamen_left` to `anterior putamen left`."""
+    return name.replace("_", " ")
+
+
+def sided(key: str) -> tuple[str, str]:
+    """Structure and side of a region's key, whichever comes first: `putamen_left` and `left_putamen` alike."""
+    words = key.split("_")
+    side = next((word for word in words if word in ("left", "right")), "")
+    structure = " ".join(word for word in words if word != side)
+    return structure.capitalize(), side
+
+
+def answer(value: bool | None) -> str:
+    """`yes`, `no`, or that the header does not say."""
+    return NOT_STATED if value is None else ("yes" if value else "no")
+
+
+def method_sentences(reading: Reading) -> list[str]:
+    """What was done, in complete sentences, from the reading alone."""
+    said = [_input_sentence(reading)]
+    if reading.registration:
+        found = reading.registration
+        said.append(
+            f"It was registered to {found.template} by {found.method}; the fit has a quality of "
+            f"{number(found.quality)} on a scale of 0 to 1 and was {'accepted' if found.accepted else 'not accepted'}."
+        )
+        if found.manual:
+            said.append(
+                f"A person then moved it by {triple(found.manual.shift_mm, 1, 'mm')} and turned it by "
+                f"{triple(found.manual.rotate_deg, 1, 'degrees')}."
+            )
+    if reading.quantification:
+        said += _quantification_sentences(reading)
+    said += [_reader_sentence(reading, index) for index in range(len(reading.readers))]
+    said += sorted({f"Evidence map: {one.meaning.rstrip('.')}." for one in reading.maps})
+    return said
+
+
+def _input_sentence(reading: Reading) -> str:
+    scan = reading.scan
+    files = "1 file" if scan.files == 1 else f"{scan.files} files"
+    origin = f"its orientation comes from {scan.orientation_from}" if scan.orientation_from else "it has no orientation"
+    return f"The input of {files} was read as {scan.format}; {origin}."
+
+
+def _quantification_sentences(reading: Reading) -> list[str]:
+    numbers = reading.quantification
+    if numbers is None:
+        return []
+    normals = f"Normal values come from {numbers.normals}." if numbers.normals else "No normal values were used."
+    return [
+        "The specific binding ratio (SBR) is (mean of the region − mean of the reference) / mean of the reference, by "
+        f"method {numbers.method_id}. The reference region is {plain(numbers.reference_region)}, with a mean of "
+        f"{significant(numbers.reference_mean)} in the scan's own units; pictures show multiples of that mean.",
+        f"Intervals: {numbers.interval_means.rstrip('.')}.",
+        normals,
+    ]
+
+
+def _reader_sentence(reading: Reading, index: int) -> str:
+    one = reading.readers[index]
+    votes = "; ".join(f"{name} {vote}" for name, vote in one.votes.items())
+    how = f" Votes: {votes}." if votes else ""
+    means = f" Its interval is {one.interval_means.rstrip('.')}." if one.interval_means else ""
+    return f"{one.title} ({one.kind}) was made from {one.trained_on.rstrip('.')}.{how}{means}"
+
+
+def limits(reading: Reading) -> list[str]:
+    """What this reading cannot tell, in complete sentences."""
+    said = [reading.disclaimer]
+    if reading.verdict != "refused":
+        said += [
+            "A reduced DaT scan does not tell Parkinson's disease from multiple system atrophy or progressive "
+            "supranuclear palsy, and a normal one does not exclude every disease.",
+            "Drugs that bind to the transporter, such as cocaine, amphetamines, methylphenidate and bupropion, lower "
+            "the binding; this report does not know what the person takes.",
+        ]
+    if reading.quantification:
+        said.append(
+            "Binding ratios from different methods, cameras or reconstructions differ by up to a factor of two and "
+            "cannot be compared; these hold only together with their method id."
+        )
+        if reading.acquisition.attenuation_corrected is None:
+            said.append("The header does not state whether attenuation was corrected, which changes every ratio.")
+    for one in reading.readers:
+        if one.kind == "rule":
+            said.append(f"{one.title} rests on {one.trained_on.rstrip('.')}; it has not been tried on clinical scans.")
+    if any(one.p_abnormal is not None for one in reading.readers):
+        said.append("A reader's probability is its own score, not a person's chance of having a disease.")
+    if reading.maps:
+        said.append("An evidence map shows where an answer depends on the image, not where a disease is.")
+    return said

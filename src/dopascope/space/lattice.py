@@ -1,0 +1,106 @@
+"""A scan made ready for fitting: blurred, on a coarse lattice, with its slopes, to be looked up at any point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope import geometry
+from dopascope.volume import Volume
+
+Floats = NDArray[np.float32]
+
+_CUT_SHARE: Final = 0.3
+"""A plane next to an empty one that holds this share of the scan's bright level is a cut, not the end of the head."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A blurred scan on a lattice along its own axes.
+
+    `table` is `(nodes, 4)`: value, then slope in RAS mm. `to_node` maps RAS mm to fractional node indices.
+    """
+
+    table: Floats
+    shape: tuple[int, int, int]
+    to_node: geometry.Affine
+
+    @property
+    def values(self) -> Floats:
+        """The blurred scan, `(i, j, k)` nodes."""
+        return self.table[:, 0].reshape(self.shape)
+
+    def look_up(self, points: NDArray[np.float64], matrix: geometry.Affine) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Values `(N,)`, slopes `(N, 3)` and whether seen `(N,)`, at `matrix` times homogeneous points `(N, 4)`.
+
+        Trilinear; a point outside the field takes the nearest edge value and counts as not seen.
+        """
+        at = points @ (self.to_node @ matrix)[:3].T
+        top = np.array(self.shape) - 1
+        seen = ((at >= -0.5) & (at <= top + 0.5)).all(axis=1)
+        np.clip(at, 0, top, out=at)
+        low = np.minimum(at.astype(np.int32), np.maximum(top - 1, 0).astype(np.int32))
+        part = (at - low).astype(np.float32)
+        strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1])
+        first = low @ strides
+        steps = np.where(top > 0, strides, 0)
+        wx, wy, wz = ((1 - part[:, a], part[:, a]) for a in range(3))
+        found = np.zeros((len(at), 4), np.float32)
+        for x in (0, 1):
+            for y in (0, 1):
+                for z in (0, 1):
+                    corner = first + (x * steps[0] + y * steps[1] + z * steps[2])
+                    found += (wx[x] * wy[y] * wz[z])[:, None] * self.table.take(corner, axis=0)
+        return found[:, 0], found[:, 1:], seen
+
+
+def build_lattice(volume: Volume, *, sigma_mm: float, spacing_mm: float) -> Lattice:
+    """Blur `volume` by a Gaussian of `sigma_mm` and sample it every `spacing_mm`, in three small matrix products."""
+    matrices = [
+        _blur_matrix(n, step, sigma_mm, spacing_mm)
+        for n, step in zip(volume.grid.shape, volume.grid.spacing_mm, strict=True)
+    ]
+    data = volume.data @ matrices[2].T
+    data = matrices[1] @ data
+    data = (matrices[0] @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
+    to_voxel = np.diag([*(spacing_mm / np.array(volume.grid.spacing_mm)), 1.0])
+    to_node = np.linalg.inv(volume.grid.affine @ to_voxel)
+    along = np.stack([np.gradient(data, axis=a) if data.shape[a] > 1 else np.zeros_like(data) for a in range(3)], -1)
+    slopes = along.reshape(-1, 3) @ to_node[:3, :3].astype(np.float32)
+    table = np.concatenate([data.reshape(-1, 1), slopes], axis=1).astype(np.float32)
+    return Lattice(np.ascontiguousarray(table), (data.shape[0], data.shape[1], data.shape[2]), to_node)
+
+
+def _blur_matrix(size: int, step_mm: float, sigma_mm: float, spacing_mm: float) -> Floats:
+    """`(nodes, size)` Gaussian weights, each row summing to 1 over the voxels there are."""
+    nodes = np.arange(max(int((size - 1) * step_mm / spacing_mm) + 1, 1)) * spacing_mm
+    sigma = max(sigma_mm, 0.5 * step_mm)  # narrower than the voxels a Gaussian no longer interpolates
+    weights = np.exp(-0.5 * ((nodes[:, None] - np.arange(size) * step_mm) / sigma) ** 2)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def measured_field(volume: Volume) -> tuple[slice, slice, slice]:
+    """The part of the array that the camera measured: without constant end planes that cut off a bright one.
+
+    Some systems pad a short axial field with zeros; taken as measured, the padding would look like air. Constant
+    planes beside a dark one are air and stay.
+    """
+    data = volume.data
+    bright = float(np.percentile(data[::2, ::2, ::2], 95))
+    found = []
+    for axis in range(3):
+        planes = np.moveaxis(data, axis, 0).reshape(data.shape[axis], -1)
+        constant = planes.max(axis=1) == planes.min(axis=1)
+        inside = np.flatnonzero(~constant)
+        first, last = (int(inside[0]), int(inside[-1])) if len(inside) else (0, len(planes) - 1)
+        level = np.percentile(planes[[first, last]], 90, axis=1)
+        found.append(
+            slice(
+                first if level[0] > _CUT_SHARE * bright else 0,
+                last + 1 if level[1] > _CUT_SHARE * bright else len(planes),
+            )
+        )
+    return found[0], found[1], found[2]

@@ -1,0 +1,74 @@
+"""The template cut into points to compare, coarse and fine. Computed once a process from `space.template`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope import atlas
+from dopascope.space.fit import Level
+from dopascope.space.template import TEMPLATE_FWHM_MM, blurred, sharp_parts
+from dopascope.volume import MNI_2MM
+
+ORIGIN_MM: Final = (0.0, -20.0, 8.0)
+"""Poses turn about this point, the middle of the brain."""
+
+REGION_MARGIN_MM: Final = 10.0
+"""Points reach this far outside the brain: its edge is what tells the scale."""
+LOWEST_Z_MM: Final = -58.0
+"""Below lie glands, neck and, in many scans, the end of the field."""
+STRIATAL_BOX: Final = ((-46.0, 46.0), (-36.0, 38.0), (-26.0, 34.0))
+PROTECTED_SHARE: Final = 0.02
+"""Blurred striatum above this fraction: its misfit is never taken for an outlier."""
+
+
+@lru_cache(maxsize=8)
+def level(extra_sigma_mm: float, step: int, near_step: int, near_weight: float) -> Level:
+    """Points every `step` template voxels in the brain and every `near_step` around the striatum.
+
+    Parts are blurred to the template's resolution and by `extra_sigma_mm` more. Points stand for equal volumes,
+    those around the striatum `near_weight` times over.
+    """
+    inside = _region()
+    near = np.zeros(MNI_2MM.shape, bool)
+    axes = [MNI_2MM.affine[a, a] * np.arange(n) + MNI_2MM.affine[a, 3] for a, n in enumerate(MNI_2MM.shape)]
+    within = [(low <= x) & (x <= high) for x, (low, high) in zip(axes, STRIATAL_BOX, strict=True)]
+    near = within[0][:, None, None] & within[1][None, :, None] & within[2][None, None, :]
+    index = np.concatenate(
+        [np.argwhere(_every(step) & inside & ~near), np.argwhere(_every(near_step) & inside & near)]
+    )
+    is_near = near[tuple(index.T)]
+    fwhm = float(np.hypot(TEMPLATE_FWHM_MM, extra_sigma_mm * np.sqrt(8 * np.log(2))))
+    basis = [blurred(part, fwhm)[tuple(index.T)] for part in sharp_parts().values()]
+    striatum = sum(blurred(w, fwhm)[tuple(index.T)] for w in atlas.striatum_weights().values())
+    return Level(
+        points=np.concatenate([MNI_2MM.to_world(index), np.ones((len(index), 1))], axis=1),
+        basis=np.stack([*basis, np.ones(len(index), np.float32)], axis=1),
+        weight=np.where(is_near, near_weight * (near_step / step) ** 3, 1.0).astype(np.float32),
+        protected=np.asarray(striatum > PROTECTED_SHARE),
+        point_ml=(2.0 * step) ** 3 / 1000,
+    )
+
+
+def part_names() -> list[str]:
+    """Names of the basis columns, the last being the constant."""
+    return [*sharp_parts(), "constant"]
+
+
+@lru_cache(maxsize=1)
+def _region() -> NDArray[np.bool_]:
+    from scipy.ndimage import distance_transform_edt
+
+    near_brain = distance_transform_edt(atlas.tissue("brain").data < 0.5, sampling=2.0) <= REGION_MARGIN_MM
+    height = MNI_2MM.affine[2, 2] * np.arange(MNI_2MM.shape[2]) + MNI_2MM.affine[2, 3]
+    return np.asarray(near_brain & (height >= LOWEST_Z_MM))
+
+
+def _every(step: int) -> NDArray[np.bool_]:
+    """One voxel in `step` along each axis, symmetric about the mid-sagittal plane."""
+    i, j, k = (np.arange(n) for n in MNI_2MM.shape)
+    middle = MNI_2MM.shape[0] // 2
+    return ((i - middle) % step == 0)[:, None, None] & (j % step == 0)[None, :, None] & (k % step == 0)[None, None, :]

@@ -1,0 +1,93 @@
+"""The symmetric DaT template on `MNI_2MM`, built by code from the atlas geometry, and the parts it is made of.
+
+A normal scan is the tissue's unspecific uptake plus the specific binding of the striatal regions, seen by a camera
+of `TEMPLATE_FWHM_MM`. The registration takes the parts apart again: each has its own free amplitude, so that
+a lost putamen, a hot gland or a missing attenuation correction is explained by an amplitude and not by a wrong pose.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope import atlas
+from dopascope.volume import MNI_2MM, Step, Volume
+
+TEMPLATE_FWHM_MM: Final = 11.0
+"""Reconstructed resolution in the middle of the head, between 7 mm (brain cameras) and 16 mm (filtered LEHR)."""
+
+TYPICAL_SBR: Final = {"caudate": 6.8, "anterior_putamen": 5.4, "posterior_putamen": 4.6}
+"""True specific binding ratios that a camera of 11 mm recovers as the published healthy means (Niñerola-Baizán-type
+recovery, FACTS of normal SBR: caudate 2.9, putamen 2.1)."""
+
+WHITE_UPTAKE: Final = 0.85
+FLUID_UPTAKE: Final = 0.4
+SCALP_UPTAKE: Final = 0.45
+"""Unspecific uptake relative to grey matter. Only start values: the registration fits its own."""
+
+GLANDS: Final = (((57.0, -14.0, -58.0), (11.0, 16.0, 20.0)), ((30.0, 46.0, -34.0), (9.0, 8.0, 7.0)))
+"""Centre (right side, mm) and semi-axes of parotid and lacrimal glands, the usual hot spots outside the brain."""
+
+SCALP_MARGIN_Z_MM: Final = -60.0
+
+
+@lru_cache(maxsize=1)
+def dat_template() -> Volume:
+    """Mean normal DaT scan, `(91, 109, 91)` on `MNI_2MM`, symmetric in x; grey matter far from the striatum is near 1."""
+    activity = _background() + SCALP_UPTAKE * _shell()
+    for region, weight in atlas.striatum_weights().items():
+        activity = activity * (1 - weight) + weight * (1 + TYPICAL_SBR[region.rsplit("_", 1)[0]])
+    step = Step("dat_template", {"fwhm_mm": TEMPLATE_FWHM_MM, "sbr": TYPICAL_SBR})
+    data = blurred(activity, TEMPLATE_FWHM_MM)
+    data.setflags(write=False)
+    return Volume(data, MNI_2MM, history=(step,))
+
+
+@lru_cache(maxsize=1)
+def sharp_parts() -> dict[str, NDArray[np.float32]]:
+    """The parts before blurring, name -> `(91, 109, 91)`: tissue, ventricles, depth, scalp, glands and each striatal region.
+
+    `depth` is the tissue weighted by its squared distance from the head's middle (1 at 80 mm): a scan without
+    attenuation correction is darker in the middle by such a term.
+    """
+    tissue = _background()
+    from_middle = ((MNI_2MM.centres_mm() - (0, -20, 8)) ** 2).sum(-1) / 80.0**2
+    parts = {
+        "tissue": tissue,
+        "ventricles": atlas.tissue("ventricles").data,
+        "depth": tissue * from_middle,
+        "scalp": _shell(),
+        "gland_left": _glands(-1),
+        "gland_right": _glands(1),
+        **atlas.striatum_weights(),
+    }
+    return {name: np.asarray(part, np.float32) for name, part in parts.items()}
+
+
+def blurred(activity: NDArray[np.floating], fwhm_mm: float) -> NDArray[np.float32]:
+    """`activity` on `MNI_2MM` seen with a Gaussian resolution of `fwhm_mm`."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = fwhm_mm / np.sqrt(8 * np.log(2)) / 2.0  # voxels of 2 mm
+    smooth: NDArray[np.float32] = gaussian_filter(np.asarray(activity, np.float32), sigma, mode="nearest")
+    return smooth
+
+
+def _background() -> NDArray[np.float32]:
+    grey, white, csf = (atlas.tissue(name).data for name in ("grey", "white", "csf"))
+    return grey + WHITE_UPTAKE * white + FLUID_UPTAKE * csf
+
+
+def _shell() -> NDArray[np.float32]:
+    return np.clip(atlas.tissue("head").data - atlas.tissue("brain").data, 0, 1)
+
+
+def _glands(side: int) -> NDArray[np.float32]:
+    points = MNI_2MM.centres_mm()
+    found = np.zeros(MNI_2MM.shape, bool)
+    for centre, axes in GLANDS:
+        found |= (((points - np.array(centre) * [side, 1, 1]) / axes) ** 2).sum(-1) < 1
+    return found.astype(np.float32)
