@@ -13,6 +13,14 @@ from dopascope.volume import Grid, Volume
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate",
+        action="store_true",
+        help="write generated files (docs tables, the JSON Schema) anew, then check them",
+    )
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of licensed scans named by DOPASCOPE_DATA; skips without it, fails without it in CI."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import atlas
-from dopascope.atlas.striatum import SPLIT_AT_MM, SPLIT_SLOPE
+from dopascope.atlas.striatum import SPLIT_AT_MM, SPLIT_SLOPE, index_box
 from dopascope.volume import Grid, LabelMap, Volume
 
 ATLASES = {
@@ -43,16 +43,19 @@ LABELS = {  # caudate and putamen labels, left and right; Allen is not split by 
 
 
 def load_map(data_dir: Path, name: str) -> tuple[NDArray[np.uint8], Grid]:
-    """The label array and grid of one of `ATLASES`; of CIT168 the most probable label where it reaches one half."""
+    """The label array around the striata, and its grid; of CIT168 the best label where it reaches one half."""
     import nibabel
 
     image = nibabel.load(data_dir / ATLASES[name])
     stored = np.asarray(image.dataobj)
-    if name == "cit168":  # PAQD: R best label, G second label, B and A their probabilities times 255
-        labels = np.where(stored["B"] >= 128, stored["R"], 0)
-    else:
-        labels = np.rint(stored)
-    return labels.astype(np.uint8), Grid(labels.shape, image.affine)
+    # CIT168 is PAQD-coded: R best label, G second label, B and A their probabilities times 255
+    labels = np.where(stored["B"] >= 128, stored["R"], 0) if name == "cit168" else np.rint(stored)
+    whole = Grid(labels.shape, image.affine)
+    box = index_box(whole, [-45, -45, -30], [45, 40, 40])
+    affine = whole.affine.copy()
+    affine[:3, 3] = whole.to_world([s.start for s in box])
+    labels = labels[box].astype(np.uint8)
+    return labels, Grid(labels.shape, affine)
 
 
 def native_masks(data_dir: Path, name: str) -> tuple[dict[str, NDArray[np.bool_]], Grid]:
@@ -135,8 +138,8 @@ def benauer_scan(
 ) -> tuple[Volume, dict[str, NDArray[np.float64]]]:
     """A DaT-like scan of the BenAuer phantom, and the centroids (3,) of its striata in scan mm, by side.
 
-    `pose` (4, 4) moves the phantom, mm to mm; `noise` is the standard deviation relative to brain. `binding_ratio` replaces the
-    phantom's own striatum to brain ratio less one (7).
+    `pose` (4, 4) moves the phantom, mm to mm; `noise` is the standard deviation relative to brain. `binding_ratio`
+    replaces the phantom's own striatum to brain ratio less one (7).
     """
     from scipy import ndimage
 

@@ -70,7 +70,7 @@ def complaints(path: Path) -> list[str]:
     """The imports of `path` that go up, sideways, or bring torch below its line."""
     parts = path.relative_to(ROOT).parts
     own = parts[0].removesuffix(".py")
-    if own == "__init__":  # the public names, loaded lazily
+    if own in ("__init__", "__main__"):  # the public names, loaded lazily, and the program
         return []
     wrong = []
     for line, name in imports_of(path):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import striatal_maps as maps
 
+import striatal_maps as maps
 from dopascope import atlas, geometry
 from dopascope.atlas.striatum import CAUDATE, Tube, index_box
 from dopascope.volume import MNI_2MM, Grid
@@ -90,7 +90,7 @@ def test_a_fine_grid_that_cuts_the_striatum_holds_what_it_covers() -> None:
     assert np.array_equal(weights == 1, atlas.inside("caudate_right", grid.centres_mm()))
     far = Grid((4, 5, 6), geometry.translation([300, 0, 0]))
     assert not any(w.any() for w in atlas.striatum_weights(far).values())
-    assert [s.stop - s.start for s in index_box(far, [-1, -1, -1], [1, 1, 1])][0] <= 1
+    assert index_box(far, [-1, -1, -1], [1, 1, 1])[0] == slice(0, 0)
 
 
 def test_labels_are_the_regions_that_fill_half_a_voxel() -> None:
@@ -114,7 +114,7 @@ def test_overlap_with_four_published_atlases_is_as_documented(data_dir: Path) ->
     rows = ["| Atlas | caudate left | caudate right | putamen left | putamen right |", "|---|---|---|---|---|"]
     for name in maps.ATLASES:
         masks, grid = maps.native_masks(data_dir, name)
-        ours = maps.our_masks(atlas.striatum_labels(grid))
+        ours = maps.our_masks(atlas.striatum_labels(grid, supersample=4 if name == "tian" else 1))
         found = {region: maps.dice(mask, ours[region]) for region, mask in masks.items()}
         rows.append(f"| {maps.TITLES[name]} | " + " | ".join(f"{value:.2f}" for value in found.values()) + " |")
         if name == "tian":

@@ -94,7 +94,7 @@ def test_large_volumes_hold_the_counts_that_the_facts_state() -> None:
     large = atlas.large_volumes()
     weights = atlas.striatum_weights()
     assert np.array_equal(large["large_left"], large["large_right"][::-1])
-    assert not (large["large_left"] * large["large_right"]).any()
+    assert (large["large_left"] + large["large_right"]).max() <= 1
     assert large["large_left"].sum() * MNI_2MM.voxel_ml == pytest.approx(59, rel=0.05)
     striatum = sum(weights[part] for part in atlas.PARTS["striatum_left"]).astype(float)
     for fwhm, stated in ((8, 0.99), (10, 0.98), (12, 0.95), (14, 0.91), (16, 0.87), (18, 0.82)):

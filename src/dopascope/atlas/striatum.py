@@ -225,12 +225,12 @@ def _pieces(box: tuple[slice, slice, slice], supersample: int) -> list[tuple[sli
     return [(slice(a, min(a + step, i.stop)), j, k) for a in range(i.start, i.stop, step)]
 
 
-def striatum_labels(grid: Grid = MNI_2MM) -> LabelMap:
+def striatum_labels(grid: Grid = MNI_2MM, *, supersample: int = 4) -> LabelMap:
     """The six regions as labels 1 to 6 in the order of `REGIONS`: voxels that the striatum fills to half or more.
 
     A voxel shared by several regions goes to the one with the largest part.
     """
-    weights = striatum_weights(grid)
+    weights = striatum_weights(grid, supersample=supersample)
     stack = np.stack([weights[region] for region in REGIONS])
     labels = np.where(stack.sum(0) >= 0.5, stack.argmax(0) + 1, 0)
     return LabelMap(labels.astype(np.uint8), grid, names={n + 1: region for n, region in enumerate(REGIONS)})

@@ -99,7 +99,7 @@ def softmax(logits: NDArray[Any]) -> Floats:
 
 
 def grade_probabilities(raw: NDArray[Any]) -> Floats:
-    """`(..., members, regions, grades)` logits to the mean over the networks of their softmax, `(..., regions, grades)`."""
+    """Logits `(..., members, regions, grades)` to the mean softmax of the networks, `(..., regions, grades)`."""
     mean: Floats = softmax(raw).mean(-3)
     return mean
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -42,12 +42,12 @@ def check_known(spec: InputSpec, *, where: object) -> None:
         )
 
 
-def _unknown(where: object, field: str, found: str, known: object) -> BundleError:
+def _unknown(where: object, field: str, found: str, known: Iterable[str]) -> BundleError:
     return BundleError(
         "The bundle wants something that this dopascope cannot make.",
         where=f"{where}: {field}",
         found=found,
-        expected=", ".join(known),  # type: ignore[call-overload]
+        expected=", ".join(known),
         fix="Update dopascope, or use another bundle.",
     )
 

@@ -21,9 +21,9 @@ from dopascope.cli import options
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.errors import DopascopeError
 
-CORE: Final = (
-    "numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "onnxruntime", "pydantic", "jinja2", "reportlab", "PIL", "platformdirs",
-)  # fmt: skip
+CORE: Final = tuple(
+    "numpy scipy nibabel pydicom SimpleITK onnxruntime pydantic jinja2 reportlab PIL platformdirs".split()
+)
 LEARN: Final = ("torch", "onnx", "onnxscript")
 FREE_BYTES: Final = 1 << 30
 """Less free space than this is worth a warning: a report is 2 MB, a converted set of networks 12 MB."""
@@ -92,7 +92,9 @@ def _core_packages() -> Finding:
         except ImportError as error:
             broken.append(f"{name} ({error})")
     if broken:
-        return Finding("packages", "failed", "cannot be loaded: " + ", ".join(broken), "pip install --upgrade dopascope")
+        return Finding(
+            "packages", "failed", "cannot be loaded: " + ", ".join(broken), "pip install --upgrade dopascope"
+        )
     return Finding("packages", "ok", f"all {len(CORE)} core packages load")
 
 
@@ -100,7 +102,9 @@ def _learn_extra() -> Finding:
     missing = [name for name in LEARN if find_spec(name) is None]
     if missing:
         return Finding(
-            "extra [learn]", "ok", f"not installed ({', '.join(missing)}): reading needs none of it; converting networks does"
+            "extra [learn]",
+            "ok",
+            f"not installed ({', '.join(missing)}): reading needs none of it; converting networks does",
         )
     return Finding("extra [learn]", "ok", "installed: published networks can be converted")
 
@@ -121,7 +125,9 @@ def _atlas() -> Finding:
 
     labels = atlas.striatum_labels()
     template = space.dat_template()
-    return Finding("atlas, template", "ok", f"{len(labels.names)} regions, template {template.grid.shape} on the MNI grid")
+    return Finding(
+        "atlas, template", "ok", f"{len(labels.names)} regions, template {template.grid.shape} on the MNI grid"
+    )
 
 
 def _models(models_dir: Path | None) -> Finding:
@@ -130,7 +136,10 @@ def _models(models_dir: Path | None) -> Finding:
     found = store.list_models(models_dir)
     if not found:
         return Finding(
-            "models", "ok", "none installed: `read` uses the binding-ratio rule alone", "dopascope models add dat-spect-ud FOLDER"
+            "models",
+            "ok",
+            "none installed: `read` uses the binding-ratio rule alone",
+            "dopascope models add dat-spect-ud FOLDER",
         )
     return Finding("models", "ok", "hashes right: " + ", ".join(bundle.id for bundle in found))
 
@@ -143,5 +152,7 @@ def _reads_a_scan(models_dir: Path | None) -> Finding:
     reading = examine(volume, Choices(models_dir=models_dir, evidence=False)).reading
     detail = f"a simulated healthy scan reads {reading.verdict}"
     if reading.verdict == "refused":
-        return Finding("reading", "failed", detail, "Reinstall; if it stays, report it with the output of doctor --json.")
+        return Finding(
+            "reading", "failed", detail, "Reinstall; if it stays, report it with the output of doctor --json."
+        )
     return Finding("reading", "ok", detail)

@@ -14,7 +14,9 @@ app = typer.Typer(help="List, add, inspect, export and remove models (bundles)."
 
 NameArgument = Annotated[str, typer.Argument(help="A model's name, as `models list` shows it.", metavar="NAME")]
 
-PUBLISHED = {"dat-spect-ud": "the 25 networks of Buddenkotte and Buchert, from a folder with their weights; needs [learn]"}
+PUBLISHED = {
+    "dat-spect-ud": "the 25 networks of Buddenkotte and Buchert, from a folder with their weights; needs [learn]"
+}
 """Published weights that `add` can convert, by name."""
 
 
@@ -50,7 +52,9 @@ def add(
     folder: Annotated[
         Path | None, typer.Argument(help="The folder with the published weights.", metavar="[FOLDER]")
     ] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", help="Digest that a download must have.", metavar="HEX")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Digest that a download must have.", metavar="HEX")
+    ] = None,
     models_dir: options.ModelsDirOption = None,
 ) -> None:
     """Add a model. A download needs its sha256; published torch weights are opened in a child process.

@@ -12,19 +12,25 @@ from dopascope.formats.limits import Limits
 from dopascope.formats.registry import ReadOptions, Strictness
 
 ScanArgument = Annotated[
-    Path, typer.Argument(help="A file (DICOM, NIfTI, MGZ, PNG, JPEG), a folder of DICOM files, or a zip.", metavar="SCAN")
+    Path,
+    typer.Argument(help="A file (DICOM, NIfTI, MGZ, PNG, JPEG), a folder of DICOM files, or a zip.", metavar="SCAN"),
 ]
 SeriesOption = Annotated[
-    str | None, typer.Option("--series", help="Which series of a folder or zip; `inspect` lists their ids.", metavar="ID")
+    str | None,
+    typer.Option("--series", help="Which series of a folder or zip; `inspect` lists their ids.", metavar="ID"),
 ]
 FrameOption = Annotated[int | None, typer.Option("--frame", help="Which volume of a 4-D file, from 0.", min=0)]
 StrictnessOption = Annotated[
     Strictness,
-    typer.Option("--strictness", help="What to do about measurable flaws of geometry: refuse, warn and record, or ignore."),
+    typer.Option(
+        "--strictness", help="What to do about measurable flaws of geometry: refuse, warn and record, or ignore."
+    ),
 ]
 LimitOption = Annotated[
     list[str],
-    typer.Option("--limit", help="Change a reading limit, such as max_pixels=4000000; see docs/formats.md.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--limit", help="Change a reading limit, such as max_pixels=4000000; see docs/formats.md.", metavar="NAME=VALUE"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON on stdout.")]
 ModelsDirOption = Annotated[

@@ -25,20 +25,28 @@ def read(
     age: Annotated[float | None, typer.Option("--age", help="Age in years, before the header's.", metavar="Y")] = None,
     sex: Annotated[str | None, typer.Option("--sex", help="F or M, before the header's.", metavar="F|M")] = None,
     model: Annotated[
-        list[str], typer.Option("--model", help="Read with this model only; repeat for several; `none` for the rule alone.")
+        list[str],
+        typer.Option("--model", help="Read with this model only; repeat for several; `none` for the rule alone."),
     ] = [],  # noqa: B006  (typer copies it)
-    method: Annotated[str, typer.Option("--method", help="Regions to measure: anatomical.", metavar="ID")] = "anatomical",
+    method: Annotated[
+        str, typer.Option("--method", help="Regions to measure: anatomical.", metavar="ID")
+    ] = "anatomical",
     reference: Annotated[
         str, typer.Option("--reference", help="Reference region: whole_brain or occipital.", metavar="REGION")
     ] = "whole_brain",
     normals: Annotated[
-        Path | None, typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE")
+        Path | None,
+        typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE"),
     ] = None,
     shift: Annotated[
-        str | None, typer.Option("--shift", help="Move the regions by x,y,z mm after registration.", metavar="X,Y,Z")
+        str | None,
+        typer.Option(
+            "--shift", help="Move the scan under the regions by x,y,z mm (right, forward, up).", metavar="X,Y,Z"
+        ),
     ] = None,
     rotate: Annotated[
-        str | None, typer.Option("--rotate", help="Turn the regions by x,y,z degrees after registration.", metavar="X,Y,Z")
+        str | None,
+        typer.Option("--rotate", help="Turn the scan under the regions by x,y,z degrees.", metavar="X,Y,Z"),
     ] = None,
     evidence: Annotated[
         bool, typer.Option("--evidence/--no-evidence", help="Map where the networks' answer comes from.")

@@ -6,16 +6,19 @@ The meta information, deflated files and files without preamble follow PS3.10 se
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass, field
-import struct
+from functools import cache
 from struct import unpack
 from typing import TYPE_CHECKING, Final
 
-from dopascope.errors import HostileError, InputError, UnreadableError, UnsupportedError
+from dopascope.errors import HostileError, UnreadableError, UnsupportedError
 from dopascope.formats.blob import Blob
 from dopascope.formats.dicom_walk import Budget, Element, Encoding, PixelSpan, elements_of, items_of
+from dopascope.formats.inflate import check_file_size
 from dopascope.formats.limits import Limits
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _TRANSFER_SYNTAX: Final = 0x00020010
 _PREAMBLE: Final = 132
 _CHUNK: Final = 1 << 20
+_HEAD: Final = 1 << 15
+"""Bytes that hold the header of most single-frame files."""
 _BINARY: Final = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "H"}
 _NUMBER: Final = re.compile(rb"[-+0-9.eE]+\Z")
 
@@ -42,8 +47,7 @@ class Header:
     budget: Budget = field(repr=False)
     transfer_syntax: str = EXPLICIT
     pixels: PixelSpan | None = None
-    data: bytes = field(default=b"", repr=False)
-    """The data set's bytes (inflated when deflated), into which `pixels` points."""
+    """Where the pixel data lies in the data set's bytes (`contents`)."""
 
     def raw(self, keyword: str) -> bytes | None:
         """Raw value, or None when the element is absent or empty."""
@@ -153,6 +157,7 @@ def tags(*keywords: str) -> frozenset[int]:
     return frozenset(_tag(keyword) for keyword in keywords)
 
 
+@cache
 def _dictionary_vr(keyword: str) -> bytes:
     from pydicom.datadict import dictionary_VR
 
@@ -181,25 +186,34 @@ def _starts_with_element(head: bytes) -> bool:
     return False
 
 
-def read_header(blob: Blob, limits: Limits, wanted: Container[int] | None = None, keep_data: bool = True) -> Header:
-    """Parse one DICOM file as far as its pixel data.
+@dataclass(frozen=True)
+class ParsedBlob(Blob):
+    """A DICOM file whose header a survey has parsed already."""
+
+    header: Header | None = field(default=None, repr=False, compare=False)
+
+
+def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None) -> Header:
+    """The header of one DICOM file: the one a survey has kept, or parsed as far as the pixel data.
 
     Args:
         blob: the file.
         limits: bounds on size, inflation, elements and nesting.
         wanted: tags to keep (see `tags`); None keeps all.
-        keep_data: False drops the file's bytes, for surveys of many files.
 
     Raises:
         UnsupportedError: the bytes are not DICOM.
         UnreadableError: damaged or truncated.
         HostileError: a limit would be passed.
     """
-    _check_size(blob, limits)
+    if isinstance(blob, ParsedBlob) and blob.header is not None:
+        return blob.header
+    check_file_size(blob, limits)
     try:
-        return _parse(blob, blob.read(), limits, wanted, keep_data)
-    except InputError:
-        raise
+        if wanted is not None and blob.size > _HEAD and (quick := _from_head(blob, limits, wanted)):
+            return quick
+        data = blob.read()
+        return _parse(blob.name, data, limits, wanted, len(data))
     except (struct.error, ValueError, IndexError, OSError) as error:
         raise UnreadableError(
             "The DICOM file cannot be parsed.",
@@ -210,24 +224,30 @@ def read_header(blob: Blob, limits: Limits, wanted: Container[int] | None = None
         ) from error
 
 
-def _check_size(blob: Blob, limits: Limits) -> None:
-    if blob.size > limits.max_file_bytes:
-        raise HostileError(
-            "The file is larger than is allowed.",
-            where=blob.name,
-            found=f"{blob.size} bytes",
-            expected=f"at most max_file_bytes = {limits.max_file_bytes}",
-            fix="If you trust the file, raise the limit with --limit max_file_bytes=N.",
-        )
+def _from_head(blob: Blob, limits: Limits, wanted: Container[int]) -> Header | None:
+    """The header from the first bytes alone, or None when it is longer than they are."""
+    with suppress(UnreadableError, struct.error, IndexError):
+        header = _parse(blob.name, blob.head(_HEAD), limits, wanted, blob.size)
+        if header.pixels is not None and header.transfer_syntax != DEFLATED:
+            return header
+    return None
 
 
-def _parse(blob: Blob, data: bytes, limits: Limits, wanted: Container[int] | None, keep_data: bool) -> Header:
-    budget = Budget(blob.name, limits)
+def contents(header: Header, stored: bytes, limits: Limits) -> bytes:
+    """The bytes of the data set that `header.pixels` points into: `stored`, the file's bytes, unless it is deflated."""
+    if header.transfer_syntax != DEFLATED:
+        return stored
+    start = _PREAMBLE if stored[128:132] == b"DICM" else 0
+    return _inflate(header.name, stored[_meta(stored, start, Budget(header.name, limits))[1] :], limits)
+
+
+def _parse(name: str, data: bytes, limits: Limits, wanted: Container[int] | None, size: int) -> Header:
+    budget = Budget(name, limits)
     start = _PREAMBLE if data[128:132] == b"DICM" else 0
     if start == 0 and not _starts_with_element(data[:_PREAMBLE]):
         raise UnsupportedError(
             "This is not a DICOM file.",
-            where=blob.name,
+            where=name,
             found=f"first bytes {data[:8]!r}",
             expected="the prefix DICM at byte 128, or a DICOM element at the start",
             fix="Give a DICOM file, or a format listed by the documentation of formats.",
@@ -235,11 +255,11 @@ def _parse(blob: Blob, data: bytes, limits: Limits, wanted: Container[int] | Non
     meta, start = _meta(data, start, budget)
     syntax = _syntax(meta, data, start)
     if syntax == DEFLATED:
-        data, start = _inflate(blob.name, data[start:], limits), 0
+        data, start = _inflate(name, data[start:], limits), 0
+        size = len(data)
     encoding = Encoding(little=syntax != BIG_ENDIAN, implicit=_is_implicit(syntax, data, start))
-    elements, pixels = elements_of(data, start, encoding, budget, wanted)
-    kept = data if keep_data else b""
-    return Header(blob.name, meta | elements, encoding, budget, syntax, pixels, kept)
+    elements, pixels = elements_of(data, start, encoding, budget, wanted, size)
+    return Header(name, meta | elements, encoding, budget, syntax, pixels)
 
 
 def _meta(data: bytes, start: int, budget: Budget) -> tuple[dict[int, Element], int]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -25,8 +26,8 @@ from numpy.typing import NDArray
 from dopascope.errors import GeometryError, UnreadableError, UnsupportedError
 from dopascope.formats.blob import Blob
 from dopascope.formats.dicom_acquisition import acquisition_of
-from dopascope.formats.dicom_file import Header, is_dicom, read_header
-from dopascope.formats.dicom_pixels import pixel_module, stored_values
+from dopascope.formats.dicom_file import Header, contents, header_of, is_dicom
+from dopascope.formats.dicom_pixels import PixelModule, pixel_module, stored_values
 from dopascope.formats.dicom_plane import Plane, affine_of, plane_of
 from dopascope.formats.dicom_values import Scaling, real_world_of, rescale_of
 from dopascope.formats.registry import ReadOptions, reader
@@ -69,27 +70,55 @@ def read(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         UnreadableError, HostileError: damaged, or over a limit.
     """
     blob = blobs[0]
-    header = read_header(blob, options.limits)
+    header = header_of(blob, options.limits)
+    layout = layout_of(header, options)
+    stored_bytes = blob.read()
+    values = stored_values(header, layout.module, contents(header, stored_bytes, options.limits))
+    if layout.order is not None:
+        values = values[layout.order]
+    source = Source(
+        path=blob.name,
+        format="dicom-nm",
+        sha256=hashlib.sha256(stored_bytes).hexdigest(),
+        assumed=layout.assumed,
+        orientation_from=layout.orientation_from,
+    )
+    data = np.asarray(layout.scaling.applied(values), np.float32).transpose(2, 1, 0)
+    return Volume(data, layout.grid, acquisition=acquisition_of(header, layout.scaling.units), source=source)
+
+
+@dataclass(frozen=True, eq=False)
+class NuclearLayout:
+    """Where each frame goes, known from the header alone."""
+
+    module: PixelModule
+    grid: Grid
+    order: NDArray[np.intp] | None
+    """Frame of each slice; None where frames are in slice order."""
+    scaling: Scaling
+    assumed: tuple[str, ...]
+    orientation_from: str
+
+
+def layout_of(header: Header, options: ReadOptions) -> NuclearLayout:
+    """Geometry, order and scale of an NM image, without its pixels; raises as `read` does."""
     assumed = list(check_kind(header))
     module = pixel_module(header, options.limits)
     slices = _slice_numbers(header, module.frames, assumed)
     plane, origin = nuclear_plane(header)
-    spacing = _signed_spacing(header, assumed)
+    step = plane.normal * _signed_spacing(header, assumed)
     scaling = scaling_of(header, assumed)
-    values = stored_values(header, module)
+    first = replace(plane, position=plane.position + (slices.min() - slices[0]) * step)
     order = np.argsort(slices)
-    data = scaled(values if np.array_equal(order, np.arange(len(order))) else values[order], scaling)
-    step = plane.normal * spacing
-    first = Plane(plane.position + (slices.min() - slices[0]) * step, plane.row, plane.column, plane.spacing)
-    source = Source(
-        path=blob.name,
-        format="dicom-nm",
-        sha256=hashlib.sha256(blob.read()).hexdigest(),
+    in_order = bool((order == np.arange(len(order))).all())
+    return NuclearLayout(
+        module=module,
+        grid=Grid((module.columns, module.rows, module.frames), affine_of(first, step)),
+        order=None if in_order else order,
+        scaling=scaling,
         assumed=tuple(assumed),
         orientation_from=origin,
     )
-    grid = Grid((module.columns, module.rows, module.frames), affine_of(first, step))
-    return Volume(data.transpose(2, 1, 0), grid, acquisition=acquisition_of(header, scaling.units), source=source)
 
 
 def check_kind(header: Header) -> tuple[str, ...]:
@@ -212,16 +241,7 @@ def _signed_spacing(header: Header, assumed: list[str]) -> float:
 
 
 def scaling_of(header: Header, assumed: list[str]) -> Scaling:
-    """Real-world value map first, since the NM image has no modality table (PS3.3 A.5); else rescale; else as stored."""
+    """Real-world value map first, since NM has no modality table (PS3.3 A.5); else rescale; else as stored."""
     real, notes = real_world_of(header)
     assumed.extend(notes)
     return real or rescale_of(header) or Scaling()
-
-
-def scaled(values: NDArray[np.generic], scaling: Scaling) -> NDArray[np.float32]:
-    """Stored values as float32, `stored * slope + intercept`."""
-    made = np.asarray(values, np.float32)
-    if scaling.identity:
-        return made
-    wide = values.astype(np.float64) if values.dtype.itemsize > 2 else made
-    return np.asarray(wide * np.float64(scaling.slope) + scaling.intercept, np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dopascope.errors import HostileError, UnreadableError, UnsupportedError
 from dopascope.formats.dicom_file import Header
-from dopascope.formats.dicom_walk import PIXEL_DATA, PixelSpan
+from dopascope.formats.dicom_walk import PixelSpan
 from dopascope.formats.limits import Limits
 
 _FLOATS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
@@ -138,31 +138,35 @@ def _check_claim(header: Header, module: PixelModule, limits: Limits) -> None:
         )
 
 
-def stored_values(header: Header, module: PixelModule) -> NDArray[Any]:
+def stored_values(header: Header, module: PixelModule, data: bytes) -> NDArray[Any]:
     """Stored values `(frames, rows, columns)`, integers or floats, before any rescale.
+
+    Args:
+        header: of the file.
+        module: its checked pixel module.
+        data: its data set's bytes (`dicom_file.contents`).
 
     Raises:
         UnreadableError: fewer bytes than the pixel module claims, or a damaged code stream.
         UnsupportedError: a transfer syntax that cannot be decoded.
     """
-    assert_span = header.pixels
-    if assert_span is None:
-        raise ValueError("pixel_module has not been called")
-    if assert_span.encapsulated:
+    span = header.pixels
+    if span is None:
+        raise ValueError("pixel_module has refused this header")
+    if span.encapsulated:
         from dopascope.formats.dicom_codecs import decoded
 
-        values = decoded(header, module)
-    else:
-        values = _native(header, module, assert_span)
-    return _significant_bits(values, module)
+        return _significant_bits(decoded(header, module, data), module)
+    return _significant_bits(_native(header, module, span, data), module)
 
 
-def _native(header: Header, module: PixelModule, span: PixelSpan) -> NDArray[Any]:
-    if span.length < module.nbytes:
+def _native(header: Header, module: PixelModule, span: PixelSpan, data: bytes) -> NDArray[Any]:
+    present = min(span.length, len(data) - span.offset)
+    if present < module.nbytes:
         raise UnreadableError(
             "The DICOM file holds fewer pixels than it claims.",
             where=header.name,
-            found=f"{span.length} bytes",
+            found=f"{present} bytes",
             expected=f"{module.nbytes} bytes: {module.frames} x {module.rows} x {module.columns}, "
             f"{module.bits_allocated} bits",
             fix="The file is truncated or damaged: copy or export it again.",
@@ -170,7 +174,7 @@ def _native(header: Header, module: PixelModule, span: PixelSpan) -> NDArray[Any
     kind = "f" if module.real else "i" if module.signed else "u"
     dtype = np.dtype(f"{'<' if header.encoding.little else '>'}{kind}{module.bits_allocated // 8}")
     count = module.frames * module.rows * module.columns
-    values = np.frombuffer(header.data, dtype, count, span.offset)
+    values = np.frombuffer(data, dtype, count, span.offset)
     return values.reshape(module.frames, module.rows, module.columns)
 
 
@@ -189,11 +193,3 @@ def _uses_spare_bits(values: NDArray[Any], module: PixelModule) -> bool:
         half = 1 << (module.bits_stored - 1)
         return bool(values.min() < -half or values.max() >= half)
     return bool(values.max() >= 1 << module.bits_stored)
-
-
-def frames_of(header: Header, limits: Limits) -> NDArray[Any]:
-    """`stored_values` of a checked `pixel_module`."""
-    return stored_values(header, pixel_module(header, limits))
-
-
-__all__ = ["PIXEL_DATA", "PixelModule", "frames_of", "pixel_module", "stored_values"]

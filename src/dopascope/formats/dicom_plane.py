@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -41,9 +43,9 @@ def plane_of(holder: Header, spacing_holder: Header | None = None) -> Plane:
     Raises:
         GeometryError: position, orientation or spacing is missing, or is not what it must be.
     """
-    position = _three(holder, "ImagePositionPatient", 3)
-    orientation = _three(holder, "ImageOrientationPatient", 6)
-    rows, columns = _three(spacing_holder or holder, "PixelSpacing", 2)
+    position = np.array(_numbers(holder, "ImagePositionPatient", 3))
+    row, column = _directions(holder, _numbers(holder, "ImageOrientationPatient", 6))
+    rows, columns = _numbers(spacing_holder or holder, "PixelSpacing", 2)
     if min(rows, columns) <= 0:
         raise GeometryError(
             "The pixel spacing is not positive.",
@@ -52,13 +54,12 @@ def plane_of(holder: Header, spacing_holder: Header | None = None) -> Plane:
             expected="two positive lengths in mm",
             fix="Export the series again, or convert it with the maker's software.",
         )
-    row, column = _directions(holder, orientation)
-    return Plane(position, row, column, (float(columns), float(rows)))
+    return Plane(position, row, column, (columns, rows))
 
 
-def _three(holder: Header, keyword: str, count: int) -> NDArray[np.float64]:
+def _numbers(holder: Header, keyword: str, count: int) -> tuple[float, ...]:
     found = holder.numbers(keyword)
-    if found is None or len(found) != count or not np.isfinite(found).all():
+    if found is None or len(found) != count or not all(map(isfinite, found)):
         raise GeometryError(
             "The DICOM header does not say where the image lies.",
             where=f"{holder.name}, {keyword}",
@@ -66,22 +67,32 @@ def _three(holder: Header, keyword: str, count: int) -> NDArray[np.float64]:
             expected=f"{count} finite numbers",
             fix="Export the series from the camera or archive with its geometry; dopascope never invents it.",
         )
-    return np.array(found)
+    return found
 
 
-def _directions(holder: Header, six: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    row, column = six[:3], six[3:]
-    lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
-    cosine = abs(float(row @ column))
-    if np.abs(lengths - 1).max() > UNIT_TOLERANCE or cosine > geometry.ORTHOGONAL_TOLERANCE:
+def _directions(holder: Header, six: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    row, column, off, cosine = _unit_vectors(six)
+    if off > UNIT_TOLERANCE or cosine > geometry.ORTHOGONAL_TOLERANCE:
         raise GeometryError(
             "The image directions are not perpendicular unit vectors.",
             where=f"{holder.name}, ImageOrientationPatient",
-            found=f"lengths {lengths[0]:.4f} and {lengths[1]:.4f}, cosine {cosine:.5f}",
+            found=f"lengths up to {off:.4f} off 1, cosine {cosine:.5f}",
             expected=f"lengths within {UNIT_TOLERANCE} of 1, cosine at most {geometry.ORTHOGONAL_TOLERANCE}",
             fix="Export the series again, or convert it with the maker's software.",
         )
-    return row / lengths[0], column / lengths[1]
+    return row, column
+
+
+@lru_cache(maxsize=256)
+def _unit_vectors(six: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+    """Unit row and column direction, how far their lengths were off 1, and their |cosine|. Slices share them."""
+    row, column = np.array(six[:3]), np.array(six[3:])
+    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
+    off = max(abs(length - 1) for length in lengths)
+    row, column = row / (lengths[0] or 1.0), column / (lengths[1] or 1.0)
+    row.setflags(write=False)
+    column.setflags(write=False)
+    return row, column, off, abs(float(row @ column))
 
 
 def affine_of(plane: Plane, step: NDArray[np.float64]) -> geometry.Affine:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dopascope.errors import UnreadableError, UnsupportedError
 from dopascope.formats.dicom_file import Header
@@ -22,6 +25,14 @@ class Scaling:
     def identity(self) -> bool:
         """True when stored values are the values."""
         return self.slope == 1.0 and self.intercept == 0.0
+
+    def applied(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Values of `stored`; worked out in float64 where float32 cannot hold every stored value."""
+        if self.identity:
+            return stored
+        kind = np.float32 if stored.dtype.itemsize <= 2 else np.float64
+        made: NDArray[Any] = stored * kind(self.slope) + kind(self.intercept)
+        return made
 
 
 def rescale_of(header: Header) -> Scaling | None:

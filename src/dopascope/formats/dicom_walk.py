@@ -102,7 +102,12 @@ class Budget:
 
 
 def elements_of(
-    data: bytes, start: int, encoding: Encoding, budget: Budget, wanted: Container[int] | None = None
+    data: bytes,
+    start: int,
+    encoding: Encoding,
+    budget: Budget,
+    wanted: Container[int] | None = None,
+    size: int | None = None,
 ) -> tuple[dict[int, Element], PixelSpan | None]:
     """The elements of `data` from `start`, as far as the pixel data, and where the pixel data lies.
 
@@ -112,6 +117,7 @@ def elements_of(
         encoding: byte order and kind of VR.
         budget: limits of this file.
         wanted: tags to keep; None keeps all. Others are checked and passed over.
+        size: bytes of the whole data set where `data` is only its beginning; pixel data may lie beyond `data`.
 
     Raises:
         UnreadableError: a length reaches beyond the bytes present, or an element is garbled.
@@ -123,7 +129,7 @@ def elements_of(
         tag, vr, offset, length = _header(data, position, encoding, budget)
         budget.spend()
         if tag in _PIXELS:
-            return found, _pixel_span(tag, offset, length, end, budget)
+            return found, _pixel_span(tag, offset, length, end if size is None else size, budget)
         if length == _UNDEFINED:
             inner = _IMPLICIT if vr == b"UN" else encoding  # PS3.5 6.2.2 note 4
             stop, position = _skip(data, offset, end, _Level("sequence", None, inner), budget)

@@ -342,7 +342,9 @@ def _agreement(header: NiftiHeader, strictness: Strictness) -> tuple[str, ...]:
         qform = _qform(header)
     except GeometryError:
         return ("the qform is not a rotation; the sform is used",)
-    if np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
+    with np.errstate(invalid="ignore"):  # an sform of NaN is refused later, by the grid
+        mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    if mirrored:
         if strictness is Strictness.RAISE:
             raise GeometryError(
                 "The header contradicts itself about left and right.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dopascope.nets import dat_spect
+from dopascope.nets import dat_spect, ensemble
 from dopascope.nets.registry import NETWORKS, Network, create, network
 
-__all__ = ["NETWORKS", "Network", "create", "dat_spect", "network"]
+__all__ = ["NETWORKS", "Network", "create", "dat_spect", "ensemble", "network"]

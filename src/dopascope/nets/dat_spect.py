@@ -76,8 +76,8 @@ class TwoClass(Trunk):
         self.logits = nn.Linear(64, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, 1, 72, 72)` to the logit of "reduced" `(B,)`: softmax over two classes is a sigmoid of the difference."""
-        classes = self.logits(self.features(x).amax((2, 3)))
+        """`(B, 1, 72, 72)` to the logit of "reduced" `(B,)`: a softmax of two is the sigmoid of their difference."""
+        classes: Tensor = self.logits(self.features(x).amax((2, 3)))
         return classes[:, 1] - classes[:, 0]
 
 
@@ -90,7 +90,8 @@ class OneLogit(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 1, 72, 72)` to the logit of "reduced" `(B,)`."""
-        return self.logits(self.features(x)).amax((1, 2, 3))
+        positions: Tensor = self.logits(self.features(x))
+        return positions.amax((1, 2, 3))
 
 
 class Regional(Trunk):
@@ -102,7 +103,8 @@ class Regional(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 1, 72, 72)` to grade logits `(B, 4, 5)`."""
-        return self.logits(self.features(x).mean((2, 3))).unflatten(1, (REGIONS, GRADES))
+        answers: Tensor = self.logits(self.features(x).mean((2, 3)))
+        return answers.reshape(-1, REGIONS, GRADES)
 
 
 @network("dat-spect-two-class", input_shape=INPUT_SHAPE, output_shape=(), description="DaT slab: normal or reduced")

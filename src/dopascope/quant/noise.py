@@ -82,7 +82,8 @@ def autocovariance(right: Array, left: Array) -> Array | None:
     box[tuple(axis[seen] for axis in points.index)] = rest
     pairs = _full_pairs() if seen.all() else _pairs(tuple(axis[seen] for axis in points.index))
     covariance: Array = _correlate(box) / np.maximum(pairs, 1)
-    return covariance * lag_window()
+    # Of a pair, one point has lag h where the other has its mirror: only the symmetric part was measured.
+    return (covariance + covariance[::-1]) / 2 * lag_window()
 
 
 @cache

@@ -61,9 +61,7 @@ class Normals(_Data):
             fitted, seen = getattr(self, f"{kind}_corrected"), getattr(acquisition, f"{kind}_corrected")
             if fitted is not None and seen is not None and fitted != seen:
                 states = {True: "with", False: "without"}
-                return (
-                    f"normals {self.name!r} are {states[fitted]} {kind} correction, this scan is {states[seen]} it"
-                )
+                return f"normals {self.name!r} are {states[fitted]} {kind} correction, this scan is {states[seen]} it"
         return None
 
     def caveats(self, acquisition: Acquisition, age_years: float) -> list[str]:

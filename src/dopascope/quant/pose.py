@@ -25,7 +25,7 @@ def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) 
     scan position p and turn axis e through c, the intensity under a point changes by g . (e x (p - c)) =
     e . ((p - c) x g) per radian. Points outside the field of view do not count.
     """
-    points = points_mni[:: max(1, len(points_mni) // SLOPE_POINTS)]
+    points = points_mni[_thinned(points_mni)]
     slopes = sampler.slopes(points) @ np.linalg.inv(mni_to_scan[:3, :3])
     arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, CENTRE_MNI)
     seen = np.isfinite(slopes).all(1)
@@ -33,3 +33,11 @@ def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) 
         return np.zeros(6)
     turning = np.deg2rad(np.cross(arms[seen], slopes[seen]))
     return np.concatenate([slopes[seen].mean(0), turning.mean(0)])
+
+
+def _thinned(points_mni: Array) -> NDArray[np.bool_]:
+    """About `SLOPE_POINTS` points spread evenly by a lattice rule on (|x|, y, z), so that the choice is symmetric."""
+    every = max(1, len(points_mni) // SLOPE_POINTS)
+    steps = np.floor(np.abs(points_mni[:, 0])) + 11 * np.floor(points_mni[:, 1]) + 29 * np.floor(points_mni[:, 2])
+    kept: NDArray[np.bool_] = np.floor(steps / 2) % every == 0
+    return kept

@@ -33,19 +33,26 @@ class Formula:
     definition: str
 
 
+def _asymmetry_of(structure: str) -> Formula:
+    return Formula("asymmetry", f"{structure}_left", f"{structure}_right", "%", _ASYMMETRY)
+
+
+def _ratio_of(first: str, second: str, side: str) -> Formula:
+    words = f"{first} / {second}".replace("_", " ")
+    return Formula("ratio", f"{first}_{side}", f"{second}_{side}", "", words)
+
+
 INDICES: Final = {
-    **{f"asymmetry_{s}": Formula("asymmetry", f"{s}_left", f"{s}_right", "%", _ASYMMETRY) for s in ("caudate", "putamen")},
+    "asymmetry_caudate": _asymmetry_of("caudate"),
+    "asymmetry_putamen": _asymmetry_of("putamen"),
+    **{f"caudate_putamen_ratio_{side}": _ratio_of("caudate", "putamen", side) for side in voi.SIDES},
     **{
-        f"caudate_putamen_ratio_{side}": Formula("ratio", f"caudate_{side}", f"putamen_{side}", "", "caudate / putamen")
-        for side in voi.SIDES
-    },
-    **{
-        f"anterior_posterior_putamen_ratio_{side}": Formula(
-            "ratio", f"anterior_putamen_{side}", f"posterior_putamen_{side}", "", "anterior putamen / posterior putamen"
-        )
+        f"anterior_posterior_putamen_ratio_{side}": _ratio_of("anterior_putamen", "posterior_putamen", side)
         for side in voi.SIDES
     },
 }
+"""Every index by name; left and right are the subject's."""
+
 LARGE_DEFINITION: Final = (
     f"large-volume method: specific counts in {{ml:.0f}} ml / ({STRIATAL_VOLUME_ML} ml * reference concentration)"
 )

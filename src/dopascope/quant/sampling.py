@@ -66,8 +66,8 @@ class Sampler:
 
     def _inside(self, index: Array) -> NDArray[np.bool_]:
         whole = index + self.corner
-        inside: NDArray[np.bool_] = ((whole >= -HALF_VOXEL) & (whole <= np.array(self.shape) - 1 + HALF_VOXEL)).all(1)
-        return inside
+        inside = (whole >= -HALF_VOXEL) & (whole <= np.array(self.shape) - 1 + HALF_VOXEL)
+        return np.asarray(inside.all(1))
 
 
 def sampler(volume: Volume, mni_to_scan: geometry.Affine, box_mni: Array) -> Sampler:

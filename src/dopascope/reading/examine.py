@@ -98,7 +98,7 @@ def _in_memory(source: Any) -> Volume | SliceImage:
     return Volume(np.asanyarray(source.dataobj), Grid(source.shape, source.affine), source=where)
 
 
-def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examination:  # noqa: B008  (frozen)
+def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examination:
     """Read an image and keep the pixels that the report draws.
 
     A scan that the passport refuses gives a Reading with verdict `refused` and no numbers.
@@ -195,7 +195,9 @@ def _examine_picture(image: SliceImage, choices: Choices) -> Examination:
         choices,
         part,
         verdict="refused" if refused else "uncertain",
-        verdict_reasons=list(part.reasons) if refused else ["No installed reader takes a picture of one slice.", PICTURE],
+        verdict_reasons=list(part.reasons)
+        if refused
+        else ["No installed reader takes a picture of one slice.", PICTURE],
         reasons=dict.fromkeys(("registration", "quantification", "readers", "maps"), PICTURE),
     )
     return Examination(reading, image)

@@ -68,10 +68,16 @@ def person(facts: Acquisition, age: float | None, sex: str | None) -> schema.Per
         UsageError: an age outside 0 to 120, or a sex other than F or M.
     """
     if age is not None and not 0 <= age <= 120:
-        raise UsageError("This age cannot be meant.", where="age", found=age, expected="0 to 120 years", fix="Correct it.")
+        raise UsageError(
+            "This age cannot be meant.", where="age", found=age, expected="0 to 120 years", fix="Correct it."
+        )
     if sex is not None and sex not in ("F", "M"):
         raise UsageError(
-            "Sex is given by one letter.", where="sex", found=sex, expected="F or M, as reference values use it", fix="Correct it."
+            "Sex is given by one letter.",
+            where="sex",
+            found=sex,
+            expected="F or M, as reference values use it",
+            fix="Correct it.",
         )
     age_found = age if age is not None else facts.age_years
     sex_found = sex or (facts.sex if facts.sex in ("F", "M") else None)
@@ -98,7 +104,7 @@ def registration(found: Registration) -> schema.RegistrationPart:
     deviations = np.sqrt(np.diag(np.asarray(found.pose_covariance)))
     manual = found.manual
     return schema.RegistrationPart(
-        template=found.template,
+        template=found.as_dict()["template"],
         method=found.method,
         mni_to_scan=np.asarray(found.mni_to_scan).tolist(),
         quality=found.quality,

@@ -55,7 +55,7 @@ def _stamp(path: Path) -> int:
 
 def ask(bundles: Sequence[Bundle], mni: Volume) -> list[ReaderResult]:
     """Each bundle's answer for a scan with raw intensities on `MNI_2MM`."""
-    return [_result(bundle, bundle.predict(mni)) for bundle in bundles]
+    return [_result(bundle.predict(mni)) for bundle in bundles]
 
 
 def rule_says(numbers: Quantification) -> ReaderResult:
@@ -95,7 +95,7 @@ def evidence(bundles: Sequence[Bundle], mni: Volume) -> dict[str, MadeEvidence]:
     return made
 
 
-def _result(bundle: Bundle, said: Prediction) -> ReaderResult:
+def _result(said: Prediction) -> ReaderResult:
     grades = {
         region: Grade.model_validate({"grade": one.grade, "probabilities": one.probabilities})
         for region, one in (said.grades or {}).items()

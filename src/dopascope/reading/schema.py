@@ -7,7 +7,7 @@ docs/reading.md.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -221,3 +221,9 @@ class Reading(Part):
     def to_json(self) -> str:
         """The reading as indented JSON text, field names as in the contract."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of `reading.json`, draft 2020-12, made from these classes."""
+    made = Reading.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA, **made}

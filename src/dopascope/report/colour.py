@@ -21,6 +21,9 @@ OUTLINES: Final[dict[str, tuple[int, int, int]]] = {
 }
 """Outline colours that stay apart for colour-blind readers on a grey scan (after Okabe and Ito 2008)."""
 
+GREY_LEVELS: Final = 256 - len(OUTLINES)
+"""Palette entries that carry intensity where outlines are drawn."""
+
 SPEAKS_FOR_REDUCED: Final = (230, 97, 1)
 SPEAKS_FOR_NORMAL: Final = (45, 130, 220)
 
@@ -45,9 +48,10 @@ def with_letters(palette: Palette) -> Palette:
     return np.concatenate([palette[picked], greys])
 
 
-def grey() -> Palette:
-    """Black to white. `(256, 3)`."""
-    return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+def grey_with_outlines() -> Palette:
+    """Black to white in the first `GREY_LEVELS` entries, then the outline colours in their order. `(256, 3)`."""
+    greys = np.repeat(np.round(np.linspace(0, 255, GREY_LEVELS)).astype(np.uint8)[:, None], 3, axis=1)
+    return np.concatenate([greys, np.array(list(OUTLINES.values()), np.uint8)])
 
 
 def luminance(palette: Palette) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dopascope.reading.schema import (
@@ -63,8 +63,9 @@ class RatioTable:
     """Tick labels and their fractions of the axis."""
     level: str
     compared: bool
-    """False when no region has a normal value to stand beside it; then `note` says why."""
-    note: str | None
+    """False when no region has a normal value to stand beside it."""
+    notes: tuple[str, ...]
+    """Why values are missing, where that holds for all regions."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,17 @@ def ratio_table(numbers: QuantificationPart) -> RatioTable:
     ticks = tuple((number(low + n * step, 2 if step < 0.5 else 1), n / count) for n in range(count + 1))
     levels = sorted({f"{100 * one.interval_level:.3g} %" for one in regions})
     compared = any(value is not None for one in regions for value in (one.expected, one.z, one.percent_expected))
-    return RatioTable(rows, ticks, ", ".join(levels), compared, numbers.normals_reason)
+    rows, shared = _shared_reason(rows)
+    notes = [note for note in (numbers.normals_reason, shared) if note]
+    return RatioTable(rows, ticks, ", ".join(levels), compared, tuple(dict.fromkeys(notes)))
+
+
+def _shared_reason(rows: tuple[RegionRow, ...]) -> tuple[tuple[RegionRow, ...], str | None]:
+    """A reason that every measured region repeats is said once, beneath the table."""
+    said = {row.reason for row in rows if row.bar}
+    if len(said) != 1 or None in said:
+        return rows, None
+    return tuple(replace(row, reason=None) if row.bar else row for row in rows), said.pop()
 
 
 def _region_order(key: str) -> tuple[int, str, str]:
@@ -148,6 +159,11 @@ def _region_row(key: str, region: Region, low: float, high: float) -> RegionRow:
     )
 
 
+def scale_ticks(top: float, count: int = 4) -> tuple[tuple[str, float], ...]:
+    """Numbers along the colour bar and their fractions of it."""
+    return tuple((wording.significant(top * n / count), n / count) for n in range(count + 1))
+
+
 def index_rows(numbers: QuantificationPart) -> tuple[tuple[str, ...], ...]:
     """Name, value with unit, interval, definition or the reason why there is no value."""
     rows = []
@@ -175,7 +191,7 @@ def _reader_row(one: ReaderResult) -> ReaderRow:
         id=one.id,
         verdict=one.verdict,
         probability=wording.probability(one.p_abnormal),
-        interval=wording.interval(one.interval),
+        interval=wording.probability_interval(one.interval),
         votes="; ".join(f"{name}: {vote}" for name, vote in one.votes.items()) or NONE,
         grades=tuple(_grade_row(key, one.grades[key]) for key in sorted(one.grades, key=_region_order)),
         facts=tuple(facts),
@@ -244,7 +260,11 @@ def scan_facts(scan: Scan) -> Facts:
 def person_facts(reading: Reading) -> Facts:
     """Age and sex with their origin."""
     person = reading.person
-    age = NOT_STATED if person.age_years is None else f"{wording.significant(person.age_years)} years, from {person.age_from}"
+    age = (
+        NOT_STATED
+        if person.age_years is None
+        else f"{wording.significant(person.age_years)} years, from {person.age_from}"
+    )
     return (("Age", age), ("Sex", f"{person.sex}, from {person.sex_from}" if person.sex else NOT_STATED))
 
 
@@ -288,4 +308,6 @@ def short_hash(digest: str) -> str:
 
 def missing_parts(reading: Reading) -> Facts:
     """Each part that does not apply, with the reason; morphometry is left out, since it is never in a DaT report."""
-    return tuple((wording.plain(name).capitalize(), why) for name, why in reading.reasons.items() if name != "morphometry")
+    return tuple(
+        (wording.plain(name).capitalize(), why) for name, why in reading.reasons.items() if name != "morphometry"
+    )

@@ -24,14 +24,16 @@ SLICE_STEP: Final = 3
 WINDOW: Final = range(31, 49, SLICE_STEP)
 """First of each group of three slices: z = -10 to +24 mm, six pictures of 6 mm."""
 
-CROP: Final = (slice(7, 84), slice(9, 102), slice(6, 79))
-"""The part of `MNI_2MM` that is shown: x within 76 mm, y -108 to +76 mm, z -60 to +84 mm."""
+CROP: Final = (slice(4, 87), slice(7, 103), slice(6, 80))
+"""The part of `MNI_2MM` that is shown: x within 82 mm, y -112 to +78 mm, z -60 to +86 mm."""
 
 CENTRE_MM: Final = (26.0, 4.0, 4.0)
 """The planes through the striatum: sagittal through both putamina, coronal, axial."""
 
 MAX_PIXELS: Final = 420
 """Longest edge of a picture of the scan as stored."""
+
+SLAB_LABEL: Final = "slab z −2 to +8 mm"
 
 MNI_MM: Final = MNI_2MM.spacing_mm[0]
 
@@ -97,11 +99,11 @@ def _thick_slice(name: str, volume: Volume, first: int) -> Tile:
 def slab(volume: Volume) -> Tile:
     """The 12 mm slab that the networks look at."""
     plane = views.slab_12mm(volume)[CROP[:2]]
-    return _hot(plane, "slab z -2 to +8 mm", "Axial slab of 12 mm through the striatum, subject's right on the left")
+    return _hot(plane, SLAB_LABEL, "Axial slab of 12 mm through the striatum, subject's right on the left")
 
 
 def striatal_planes(volume: Volume) -> Iterator[Tile]:
-    """Axial, coronal, right and left sagittal through the striatum; maxima seen from the front and from the feet."""
+    """Axial, coronal, right and left sagittal through the striatum; maxima seen from the front and from below."""
     x, y, z = CENTRE_MM
     right, j, k = np.round(MNI_2MM.to_index(CENTRE_MM)).astype(int)
     left = int(np.round(MNI_2MM.to_index([-x, y, z]))[0])
@@ -112,19 +114,19 @@ def striatal_planes(volume: Volume) -> Iterator[Tile]:
     yield _hot(data[ci, j, ck], f"coronal y {_signed(y)}", "Coronal plane through the striatum", right_left)
     yield _hot(data[right, cj, ck], f"right x {_signed(x)}", "Sagittal plane through the right putamen", front_back)
     yield _hot(data[left, cj, ck], f"left x {_signed(-x)}", "Sagittal plane through the left putamen", front_back)
-    yield _hot(flat["coronal"][ci, ck], "maximum, front", "Maximum projection seen from the front", right_left)
-    yield _hot(flat["axial"][ci, cj], "maximum, feet", "Maximum projection seen from the feet", right_left)
+    yield _hot(flat["coronal"][ci, ck], "maximum, from the front", "Maximum projection seen from the front", right_left)
+    yield _hot(flat["axial"][ci, cj], "maximum, from below", "Maximum projection seen from below", right_left)
 
 
 def evidence_slab(scan: Volume, evidence: Volume) -> Tile:
     """Evidence over the grey slab: orange speaks for reduced, blue for normal, densest at the map's own maximum."""
     signed = _enlarged(views.slab_12mm(evidence)[CROP[:2]])
     largest = float(np.abs(signed).max())
-    image = tiles.grey(_enlarged(views.slab_12mm(scan)[CROP[:2]]), DISPLAY_TOP, ("R", "L"), share=0.8)
+    image = tiles.grey(_enlarged(views.slab_12mm(scan)[CROP[:2]]), 1.25 * DISPLAY_TOP, ("R", "L"))
     if largest > 0:
         image = tiles.tint(image, signed / largest)
     alt = "Evidence over the axial slab through the striatum, subject's right on the left"
-    return _tile(image, "slab z -2 to +8 mm", alt)
+    return _tile(image, SLAB_LABEL, alt)
 
 
 def registration_check(scan: Volume) -> Iterator[Tile]:
@@ -138,7 +140,7 @@ def registration_check(scan: Volume) -> Iterator[Tile]:
     for name, cut, sides in cuts:
         image = tiles.grey(_enlarged(scan.data[cut]), DISPLAY_TOP / 2, sides)
         for region, mask in _outline_masks().items():
-            image = tiles.outline(image, _enlarged(mask[cut]), colour.OUTLINES[region])
+            tiles.outline(image, _enlarged(mask[cut]), region)
         yield _tile(image, name, f"Template outlines over the scan, {name} plane")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from dopascope import provenance
 from dopascope.errors import DopascopeError, UsageError
 from dopascope.reading.images import Examination
-from dopascope.report import figures, html, pdf
+from dopascope.report import figures
 
 FORMATS: Final = {"pdf": "report.pdf", "html": "report.html", "json": "reading.json"}
 """Parts of a report and their file names; `reading.json` comes last, so that where it is, the rest is too."""
@@ -41,8 +41,12 @@ def write(
     contents: dict[str, bytes] = {}
     drawn = figures.draw(examination) if wanted & {"html", "pdf"} else figures.Figures()
     if "pdf" in wanted:
+        from dopascope.report import pdf
+
         contents["pdf"] = pdf.render(examination, drawn)
     if "html" in wanted:
+        from dopascope.report import html
+
         contents["html"] = html.render(examination, drawn).encode()
     if "json" in wanted:
         contents["json"] = (examination.reading.to_json() + "\n").encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from dopascope.reading.images import Examination
 from dopascope.report import colour, content, figures, tiles, wording
@@ -12,37 +12,41 @@ from dopascope.volume import SliceImage
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TICKS: Final = 4
-
 
 def render(examination: Examination, drawn: figures.Figures) -> str:
     """`report.html` of an examination."""
     reading = examination.reading
     refused = reading.verdict == "refused"
     numbers = None if refused else reading.quantification
-    return _environment().get_template("report.html.j2").render(
-        r=reading,
-        q=numbers,
-        refused=refused,
-        picture=isinstance(examination.images, SliceImage),
-        title=content.title(reading),
-        headline=wording.HEADLINES[reading.verdict],
-        short_hash=content.short_hash(reading.scan.sha256),
-        figures=drawn,
-        readers=content.reader_rows(reading),
-        ratios=content.ratio_table(numbers) if numbers else None,
-        indices=content.index_rows(numbers) if numbers else (),
-        registration=content.registration_facts(reading.registration) if reading.registration else (),
-        matrix=content.matrix_rows(reading.registration.mni_to_scan) if reading.registration else (),
-        passport=content.passport_rows(reading),
-        scan_facts=content.scan_facts(reading.scan),
-        person_facts=content.person_facts(reading),
-        acquisition=content.acquisition_facts(reading.acquisition),
-        missing=content.missing_parts(reading),
-        method=wording.method_sentences(reading),
-        limits=wording.limits(reading),
-        hashes=tuple(content.hashes(reading)),
-        **_fixed(),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            r=reading,
+            q=numbers,
+            refused=refused,
+            picture=isinstance(examination.images, SliceImage),
+            title=content.title(reading),
+            headline=wording.HEADLINES[reading.verdict],
+            moment=wording.moment(reading.created),
+            short_hash=content.short_hash(reading.scan.sha256),
+            figures=drawn,
+            readers=content.reader_rows(reading),
+            ratios=content.ratio_table(numbers) if numbers else None,
+            indices=content.index_rows(numbers) if numbers else (),
+            registration=content.registration_facts(reading.registration) if reading.registration else (),
+            matrix=content.matrix_rows(reading.registration.mni_to_scan) if reading.registration else (),
+            passport=content.passport_rows(reading),
+            scan_facts=content.scan_facts(reading.scan),
+            person_facts=content.person_facts(reading),
+            acquisition=content.acquisition_facts(reading.acquisition),
+            missing=content.missing_parts(reading),
+            method=wording.method_sentences(reading),
+            limits=wording.limits(reading),
+            evidence_sentences=[wording.evidence_sentence(one) for one in reading.maps],
+            hashes=tuple(content.hashes(reading)),
+            **_fixed(),
+        )
     )
 
 
@@ -56,8 +60,8 @@ def _fixed() -> dict[str, Any]:
     return {
         "grade_names": content.GRADES,
         "display_top": wording.significant(figures.DISPLAY_TOP),
-        "colour_bar": tiles.Tile("", "", tiles.strip(colour.hot_iron()), 0, 0),
-        "scale_ticks": [(wording.significant(figures.DISPLAY_TOP * n / TICKS), n / TICKS) for n in range(TICKS + 1)],
+        "colour_bar": tiles.colour_bar(),
+        "scale_ticks": content.scale_ticks(figures.DISPLAY_TOP),
         "outline_colours": [(name, _css(rgb)) for name, rgb in colour.OUTLINES.items()],
         "evidence_colours": [_css(colour.SPEAKS_FOR_REDUCED), _css(colour.SPEAKS_FOR_NORMAL)],
     }

@@ -1,10 +1,329 @@
-"""PDF."""
+"""The same report on A4 paper, by reportlab: two to three pages, every text escaped, the same bytes each time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any, Final
+
+from reportlab.lib.colors import HexColor
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+
 from dopascope.reading.images import Examination
-from dopascope.report.figures import Figures
+from dopascope.reading.schema import QuantificationPart, Reading
+from dopascope.report import colour, content, figures, tiles, wording
+from dopascope.report import pdf_text as words
+from dopascope.report.pdf_drawing import BarChart, Film, Keys, ScaleBar, TickRow
+from dopascope.report.pdf_text import markup, text
+from dopascope.volume import SliceImage
+
+MM: Final = 72 / 25.4
+WIDTH: Final = 186 * MM
+BAR_WIDTH: Final = 62 * MM
+
+TONES: Final = {
+    "normal": ("#1d6f4a", "#e8f4ee"),
+    "reduced": ("#a3281f", "#fbeceb"),
+    "uncertain": ("#8a5a00", "#fdf4e0"),
+    "refused": ("#4a4f59", "#eceef1"),
+}
+"""Ink and wash of the verdict box."""
+
+BADGES: Final = {
+    **{word: tone[0] for word, tone in TONES.items()},
+    "refused": "#a3281f",
+    "in-distribution": "#1d6f4a",
+    "unusual": "#8a5a00",
+    "not stated": "#56606d",
+}
+
+RULED: Final = [
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 6),
+    ("TOPPADDING", (0, 0), (-1, -1), 1.6),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 1.8),
+]
+LINES: Final = [
+    *RULED,
+    ("LINEBELOW", (0, 0), (-1, 0), 0.6, words.SOFT),
+    ("LINEBELOW", (0, 1), (-1, -2), 0.3, words.LINE),
+]
 
 
-def render(examination: Examination, drawn: Figures, *, compress: bool = True) -> bytes:
-    return b""
+def render(examination: Examination, drawn: figures.Figures, *, compress: bool = True) -> bytes:
+    """`report.pdf` of an examination; `compress=False` leaves the page streams readable, for tests."""
+    reading = examination.reading
+    stream = BytesIO()
+    document = SimpleDocTemplate(
+        stream,
+        pagesize=(210 * MM, 297 * MM),
+        leftMargin=12 * MM - 6,
+        rightMargin=12 * MM - 6,
+        topMargin=10 * MM,
+        bottomMargin=14 * MM,
+        title=f"dopascope reading of {wording.visible(reading.scan.source)}",
+        author=f"dopascope {wording.visible(reading.software.get('dopascope', ''))}",
+        subject=reading.disclaimer,
+        lang="en",
+        invariant=1,
+        pageCompression=int(compress),
+    )
+    foot = f"{reading.disclaimer}   {content.short_hash(reading.scan.sha256)}   {reading.scan.source}"
+    document.build(list(_story(examination, drawn)), canvasmaker=words.foot_canvas(foot))
+    return stream.getvalue()
+
+
+def _story(examination: Examination, drawn: figures.Figures) -> Iterator[Flowable]:
+    reading = examination.reading
+    refused = reading.verdict == "refused"
+    yield _header(reading)
+    yield from _verdict(reading)
+    yield from _films(examination, drawn)
+    if reading.quantification and not refused:
+        yield from _ratios(reading.quantification)
+    if reading.readers and not refused:
+        yield from _readers(reading)
+    yield from _checked(reading, drawn)
+    yield from _passport(reading)
+    yield from _facts(reading)
+    yield from _prose(reading)
+    yield from _provenance(reading, refused)
+
+
+def _header(reading: Reading) -> Flowable:
+    left = [
+        text("dopascope reading", words.NOTE),
+        text(content.title(reading), words.TITLE),
+        Paragraph(f"<b>{markup(reading.disclaimer)}</b>", words.BODY),
+    ]
+    facts = (
+        ("File", text(reading.scan.source)),
+        ("SHA-256", text(content.short_hash(reading.scan.sha256), words.CODE)),
+        ("Read on", text(wording.moment(reading.created))),
+        ("Passport", _badge(reading.passport.verdict)),
+    )
+    right = Table([[text(name, words.HEAD_RIGHT), value] for name, value in facts], [18 * MM, 58 * MM], style=RULED)
+    return Table([[left, right]], [110 * MM, 76 * MM], style=[*RULED, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
+
+
+def _verdict(reading: Reading) -> Iterator[Flowable]:
+    ink, wash = TONES[reading.verdict]
+    refused = reading.verdict == "refused"
+    symbol = f'<font name="{words.RARE}" size="17">{wording.SYMBOLS[reading.verdict]}</font>'
+    said: list[Flowable] = [
+        Paragraph(f'<font color="{ink}">{symbol} {reading.verdict.capitalize()}</font>', words.VERDICT),
+        text(wording.HEADLINES[reading.verdict], words.SAYS),
+        Spacer(1, 3),
+    ]
+    said += [text(f"• {reason}", words.LOUD if refused else words.BODY) for reason in reading.verdict_reasons]
+    beside = _reader_table(reading) if reading.readers and not refused else None
+    cells = [[said, beside]] if beside else [[said]]
+    style = [
+        *RULED,
+        ("BACKGROUND", (0, 0), (-1, -1), HexColor(wash)),
+        ("LINEBEFORE", (0, 0), (0, -1), 4, HexColor(ink)),
+        ("LEFTPADDING", (0, 0), (0, -1), 10),
+        ("TOPPADDING", (0, 0), (-1, -1), 5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
+    ]
+    yield Spacer(1, 4)
+    yield Table(cells, [80 * MM, 106 * MM] if beside else [WIDTH], style=style)
+    if reading.disagreement:
+        yield Spacer(1, 3)
+        yield _alarm(reading.disagreement)
+    yield Spacer(1, 5)
+
+
+def _alarm(disagreement: str) -> Flowable:
+    ink = HexColor(TONES["uncertain"][0])
+    words_ = f'<font color="{TONES["uncertain"][0]}"><b>! The readers disagree.</b></font> {markup(disagreement)}'
+    box = [("BOX", (0, 0), (-1, -1), 1.2, ink), ("LEFTPADDING", (0, 0), (-1, -1), 6)]
+    return Table([[Paragraph(words_, words.BODY)]], [WIDTH], style=[*RULED, *box])
+
+
+def _reader_table(reading: Reading) -> Flowable:
+    rows = [
+        [text(one.title), _badge(one.verdict), text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
+        for one in content.reader_rows(reading)
+    ]
+    heads = _heads("Reader", "Says", ">p (reduced)", ">Interval")
+    return Table([heads, *rows], [42 * MM, 20 * MM, 18 * MM, 24 * MM], style=LINES)
+
+
+def _films(examination: Examination, drawn: figures.Figures) -> Iterator[Flowable]:
+    strips = [*drawn.rows, *([drawn.planes] if drawn.planes else [])]
+    for strip in strips:
+        yield Film(strip)
+        yield Spacer(1, 2)
+    if strips:
+        unit = "times the mean of the reference region (= 1); same scale in all pictures. R: subject's right."
+        yield ScaleBar(tiles.colour_bar(), content.scale_ticks(figures.DISPLAY_TOP), unit)
+    if drawn.stored:
+        yield Film(drawn.stored, tallest=300.0)
+        yield text(_stored_note(examination), words.NOTE)
+
+
+def _stored_note(examination: Examination) -> str:
+    if isinstance(examination.images, SliceImage):
+        return "A picture has no position, spacing or side. Nothing is measured on it."
+    return "Own scale: white is the 99.5th percentile of these planes. R is the subject's right as the file states it."
+
+
+def _ratios(numbers: QuantificationPart) -> Iterator[Flowable]:
+    table = content.ratio_table(numbers)
+    compared = [">Expected", ">z", ">of expected"] if table.compared else []
+    heads = _heads("Specific binding ratio", "Side", ">SBR", f">{table.level} interval", *compared)
+    rows: list[list[Any]] = [[*heads, TickRow(table.ticks, BAR_WIDTH)]]
+    previous = ""
+    for row in table.rows:
+        cells = [row.sbr, row.interval, *([row.expected, row.z, row.percent] if compared else [])]
+        shown = BarChart(row.bar, BAR_WIDTH) if row.bar else text("")
+        beside = [shown, text(row.reason, words.NOTE)] if row.reason else shown
+        name = "" if row.structure == previous else row.structure
+        previous = row.structure
+        rows.append([text(name), text(row.side), *(text(one, words.RIGHT) for one in cells), beside])
+    fixed = [34, 11, 14, 26] + ([17, 12, 18] if compared else [])
+    widths = [one * MM for one in fixed] + [BAR_WIDTH + 6]
+    yield Spacer(1, 4)
+    yield Table(rows, widths, style=[*LINES, ("VALIGN", (0, 0), (-1, -1), "MIDDLE")], hAlign="LEFT", repeatRows=1)
+    explained = "Bar: SBR; line: its interval" + ("; orange: expected at this age and sex." if compared else ".")
+    method = f"Method {numbers.method_id}, reference {wording.plain(numbers.reference_region)}. {explained}"
+    yield text(method, words.NOTE)
+    for note in (*table.notes, *numbers.warnings):
+        yield text(note, words.NOTE)
+    if indices := content.index_rows(numbers):
+        yield Spacer(1, 3)
+        rows = [
+            [text(name), text(value, words.RIGHT), text(interval, words.RIGHT), text(definition)]
+            for name, value, interval, definition in indices
+        ]
+        heads = _heads("Index", ">Value", ">Interval", "Definition")
+        yield Table([heads, *rows], [46 * MM, 20 * MM, 28 * MM, 92 * MM], style=LINES, repeatRows=1)
+
+
+def _readers(reading: Reading) -> Iterator[Flowable]:
+    rows = content.reader_rows(reading)
+    yield text("Readers side by side", words.SECTION)
+    body = []
+    for one in rows:
+        title = Paragraph(f'{markup(one.title)}<br/><font color="#56606d">{markup(one.id)}</font>', words.BODY)
+        last = [text(dict(one.facts)["Calibration"]), *([text(one.reason, words.NOTE)] if one.reason else [])]
+        chance = [text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
+        body.append([title, _badge(one.verdict), *chance, text(one.votes), last])
+    heads = _heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
+    yield Table([heads, *body], [48 * MM, 21 * MM, 18 * MM, 25 * MM, 40 * MM, 34 * MM], style=LINES, repeatRows=1)
+    for one in rows:
+        if one.grades:
+            yield Spacer(1, 4)
+            yield _grades(one)
+
+
+def _grades(one: content.ReaderRow) -> Flowable:
+    heads = _heads(f"Grades: {one.id}", *(f"|{grade}" for grade in content.GRADES))
+    style = [*LINES]
+    body = []
+    for line, row in enumerate(one.grades, start=1):
+        cells: list[Any] = [text(row.region)]
+        for column, share in enumerate(row.shares, start=1):
+            picked = content.GRADES[column - 1] == row.grade
+            shown = markup(wording.number(share))
+            cells.append(Paragraph(f"<b>{shown}</b>" if picked else shown, words.CENTRE))
+            shade = [255 + (tone - 255) * 0.7 * share for tone in (91, 118, 148)]
+            wash = HexColor("#{:02x}{:02x}{:02x}".format(*(round(tone) for tone in shade)))
+            style.append(("BACKGROUND", (column, line), (column, line), wash))
+            if picked:
+                style.append(("BOX", (column, line), (column, line), 1, words.INK))
+        body.append(cells)
+    return Table([heads, *body], [36 * MM, *[30 * MM] * 5], style=style)
+
+
+def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
+    """Evidence and registration, side by side."""
+    if not (drawn.registration or drawn.evidence or reading.registration):
+        return
+    left: list[Any] = [text("Evidence", words.SECTION)]
+    for name, tile in drawn.evidence:
+        left.append(Film(figures.Strip(name, (tile,)), tallest=125.0))
+    for found in reading.maps:
+        left.append(text(wording.evidence_sentence(found)))
+    if drawn.evidence:
+        colours = (colour.SPEAKS_FOR_REDUCED, colour.SPEAKS_FOR_NORMAL)
+        left.append(Keys(list(zip(("speaks for reduced", "speaks for normal"), colours, strict=True))))
+    else:
+        left.append(text(reading.reasons.get("maps", "No evidence map was made.")))
+    right: list[Any] = [text("Registration", words.SECTION)]
+    if drawn.registration:
+        right += [Film(drawn.registration, tallest=125.0), Keys(list(colour.OUTLINES.items()))]
+    if reading.registration:
+        right.append(_pairs(content.registration_facts(reading.registration), 24, 92))
+    yield Table([[left, right]], [62 * MM, 124 * MM], style=RULED)
+
+
+def _passport(reading: Reading) -> Iterator[Flowable]:
+    yield Paragraph(f"Passport: {_badge_markup(reading.passport.verdict)}", words.SECTION)
+    for reason in reading.passport.reasons:
+        yield text(f"• {reason}")
+    rows = [
+        [text(name), text(value, words.RIGHT), text(expected), _badge(verdict), text(explanation)]
+        for name, value, expected, verdict, explanation in content.passport_rows(reading)
+    ]
+    if rows:
+        heads = _heads("Check", ">Value", "Expected", "Verdict", "Explanation")
+        yield Table([heads, *rows], [30 * MM, 30 * MM, 36 * MM, 26 * MM, 64 * MM], style=LINES, repeatRows=1)
+
+
+def _facts(reading: Reading) -> Iterator[Flowable]:
+    left: list[Any] = [text("Scan and person", words.SECTION)]
+    left.append(_pairs(content.scan_facts(reading.scan) + content.person_facts(reading), 28, 60))
+    for line in reading.scan.assumed:
+        ink = TONES["uncertain"][0]
+        left.append(Paragraph(f'<font color="{ink}"><b>ASSUMED</b></font> {markup(line)}', words.BODY))
+    right = [text("Acquisition, from the header", words.SECTION)]
+    right.append(_pairs(content.acquisition_facts(reading.acquisition), 34, 56))
+    yield KeepTogether(Table([[left, right]], [93 * MM, 93 * MM], style=RULED))
+
+
+def _prose(reading: Reading) -> Iterator[Flowable]:
+    if reading.warnings:
+        yield text("Warnings", words.SECTION)
+        yield from (text(f"• {warning}") for warning in reading.warnings)
+    if missing := content.missing_parts(reading):
+        yield text("Not in this report, and why", words.SECTION)
+        yield _pairs(missing, 30, 150)
+    for name, sentences in (("Method", wording.method_sentences(reading)), ("Limits", wording.limits(reading))):
+        yield text(name, words.SECTION)
+        yield Paragraph(" ".join(markup(one) for one in sentences), words.BODY)
+
+
+def _provenance(reading: Reading, refused: bool) -> Iterator[Flowable]:
+    yield text("Provenance", words.SECTION)
+    for one in () if refused else content.reader_rows(reading):
+        facts = "; ".join(f"{name.lower()}: {value}" for name, value in one.facts if name != "Model SHA-256")
+        yield Paragraph(f"<b>{markup(one.title)}</b> ({markup(facts)})", words.NOTE)
+    for name, digest in content.hashes(reading):
+        yield Paragraph(f"SHA-256 of {markup(name)}: {markup(digest)}", words.NOTE)
+    if reading.registration:
+        lines = " / ".join(content.matrix_rows(reading.registration.mni_to_scan))
+        yield text(f"MNI to scan in mm, row by row: {lines}", words.NOTE)
+    software = ", ".join(f"{name} {version}" for name, version in reading.software.items())
+    yield text(f"Software: {software}. Reading format {reading.schema_id}.", words.NOTE)
+
+
+def _heads(*names: str) -> list[Paragraph]:
+    """Column heads; `>` before a name sets it to the right, `|` to the middle."""
+    styles = {">": words.HEAD_RIGHT, "|": words.HEAD_CENTRE}
+    return [text(name.lstrip(">|"), styles.get(name[:1], words.HEAD)) for name in names]
+
+
+def _pairs(facts: Sequence[tuple[str, str]], left_mm: float, right_mm: float) -> Flowable:
+    rows = [[text(name, words.HEAD), text(value)] for name, value in facts]
+    return Table(rows, [left_mm * MM, right_mm * MM], style=RULED, hAlign="LEFT")
+
+
+def _badge(word: str) -> Paragraph:
+    return Paragraph(_badge_markup(word), words.BODY)
+
+
+def _badge_markup(word: str) -> str:
+    return f'<font color="{BADGES[word]}"><b>{markup(wording.SYMBOLS[word])} {markup(word)}</b></font>'

@@ -84,41 +84,44 @@ def hot(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
     return image
 
 
-def grey(plane: Plane, top: float, sides: tuple[str, str], share: float = 1.0) -> Image.Image:
-    """A grey RGB picture of `plane` from 0 to `top`, dimmed to `share` so that colour laid over it stands out."""
+def grey(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
+    """A grey palette picture of `plane` from 0 to `top`, ready for `outline`."""
     from PIL import Image
 
-    value = (levels(plane, top, 256) * share).astype(np.uint8)
-    value = np.maximum(value, _letters(value.shape, sides))
-    return Image.fromarray(np.repeat(value[:, :, None], 3, axis=2))
+    index = levels(plane, top, colour.GREY_LEVELS)
+    index = np.maximum(index, np.minimum(_letters(index.shape, sides), colour.GREY_LEVELS - 1))
+    image = Image.fromarray(index)
+    image.putpalette(colour.grey_with_outlines().tobytes())
+    return image
 
 
 def tint(image: Image.Image, signed: Plane) -> Image.Image:
-    """`image` with `signed` (-1..1) laid over it: orange where positive, blue where negative, denser the larger."""
+    """`image` as RGB with `signed` (-1..1) laid over it: orange where positive, blue where negative, denser the larger."""
     from PIL import Image
 
-    base = np.asarray(image, np.float32)
+    base = np.asarray(image.convert("RGB"), np.float32)
     target = np.where(signed[:, :, None] > 0, colour.SPEAKS_FOR_REDUCED, colour.SPEAKS_FOR_NORMAL)
     strength = np.clip(np.abs(signed), 0, 1)[:, :, None] * 0.85
     return Image.fromarray((base * (1 - strength) + target * strength + 0.5).astype(np.uint8))
 
 
-def outline(image: Image.Image, mask: Plane, rgb: tuple[int, int, int]) -> Image.Image:
-    """`image` with the border of `mask` (already enlarged, inside where above one half) drawn one pixel inside."""
+def outline(image: Image.Image, mask: Plane, name: str) -> None:
+    """Draw the border of `mask` (already enlarged, inside where above one half) into a picture made by `grey`."""
     from PIL import Image
 
     inside = np.pad(mask > 0.5, 1)
     core = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    pixels = np.array(image)
-    pixels[inside[1:-1, 1:-1] & ~core] = rgb
-    return Image.fromarray(pixels)
+    border = Image.fromarray(inside[1:-1, 1:-1] & ~core)
+    image.paste(colour.GREY_LEVELS + list(colour.OUTLINES).index(name), mask=border)
 
 
-def strip(palette: colour.Palette) -> Image.Image:
-    """A colour bar of one row, `palette` from left to right."""
+def colour_bar() -> Tile:
+    """The hot scale from its lowest to its highest colour, one pixel high."""
     from PIL import Image
 
-    return Image.fromarray(palette[None, :, :])
+    image = Image.frombytes("P", (256, 1), bytes(range(256)))
+    image.putpalette(colour.hot_iron().tobytes())
+    return Tile("", "", image, 256, 1)
 
 
 @lru_cache(maxsize=32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from dopascope.reading.schema import Reading
+from dopascope.reading.schema import EvidenceMap, Reading
 
 LONGEST: Final = 700
 """Characters of one text that are printed; `reading.json` has the rest."""
@@ -62,18 +62,28 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def significant(value: float | str | None) -> str:
-    """A measured value of unknown size: four significant digits, never an exponent below a million."""
+    """A measured value of unknown size: whole from a thousand on, else four significant digits."""
     if value is None:
         return NONE
     if isinstance(value, str):
         return value
-    text = f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+    text = f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
     return text.replace("-", "−")
 
 
 def interval(pair: tuple[float, float] | None, digits: int = 2) -> str:
     """`low to high`, or a dash."""
     return NONE if pair is None else f"{number(pair[0], digits)} to {number(pair[1], digits)}"
+
+
+def probability_interval(pair: tuple[float, float] | None) -> str:
+    """`low to high` of a probability, or a dash."""
+    return NONE if pair is None else f"{probability(pair[0])} to {probability(pair[1])}"
+
+
+def moment(created: str) -> str:
+    """An ISO 8601 time in UTC as a person writes it."""
+    return created.replace("T", " ").replace("+00:00", " UTC")
 
 
 def triple(values: tuple[float, float, float], digits: int, unit: str) -> str:
@@ -158,6 +168,14 @@ def _reader_sentence(reading: Reading, index: int) -> str:
     how = f" Votes: {votes}." if votes else ""
     means = f" Its interval is {one.interval_means.rstrip('.')}." if one.interval_means else ""
     return f"{one.title} ({one.kind}) was made from {one.trained_on.rstrip('.')}.{how}{means}"
+
+
+def evidence_sentence(found: EvidenceMap) -> str:
+    """How much of the evidence lies where the disease is, and what an even map would have."""
+    return (
+        f"{number(100 * found.share_inside_striatum, 0)} % of the evidence of {found.reader} ({found.kind}) lies inside "
+        f"the striatum; an even map would have {number(100 * found.area_inside_striatum, 0)} %. {found.meaning}"
+    )
 
 
 def limits(reading: Reading) -> list[str]:

@@ -7,7 +7,7 @@ Inverse Problems 19 (2003) R1, doi 10.1088/0266-5611/19/2/201, in Kaufman's form
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from dopascope import geometry
 from dopascope.space.lattice import Floats, Lattice
+
+Vector = NDArray[np.float64]
 
 PARAMETERS: Final = 12
 """Shift (3, mm), turn (3, rad), log scale (3), shear (3), all about `Model.origin`."""
@@ -24,6 +26,7 @@ PRIOR_SD: Final = np.array([25.0] * 3 + [np.deg2rad(14)] * 3 + [0.08] * 3 + [0.0
 
 CLOSE_ENOUGH_MM: Final = 0.03
 LONGEST_STEP_MM: Final = 15.0
+AMPLITUDE_RIDGE: Final = 1e-6
 ROBUST_AT: Final = 3.0
 """Residuals beyond this many robust standard deviations lose weight (Geman-McClure form)."""
 _REACH_MM: Final = 75.0
@@ -57,10 +60,9 @@ class Fit:
     explained: float
     """1 - residual / total sum of squares over the seen points."""
     seen_share: float
-    noise: float
-    """Robust SD of the residual."""
     normal: NDArray[np.float64]
-    """`(12, 12)` information of the data on the pose, amplitudes profiled out, for unit noise and independent points."""
+    """`(12, 12)` information of the data on the pose, amplitudes profiled out, at the
+    fitted noise, counting one value per resolution cell."""
     moved_mm: float
     """Length of the last step."""
     cost: float
@@ -91,80 +93,81 @@ def pose_slopes(pose: NDArray[np.float64], origin: NDArray[np.float64], centre: 
     return np.stack(columns, axis=1)
 
 
-def gauss_newton(
-    lattice: Lattice,
-    level: Level,
-    start: NDArray[np.float64],
-    *,
-    origin: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    steps: int,
-    sample_ml: float,
-    free: NDArray[np.bool_] | None = None,
-    robust: bool = True,
-) -> Fit:
-    """Improve the pose `start` (12,) by at most `steps` Gauss-Newton steps.
+@dataclass(frozen=True)
+class Problem:
+    """What a fit compares: the scan's lattice, the template's level, and where poses are counted from.
 
-    Args:
-        sample_ml: the volume that holds one independent value (the resolution cell): tempers data against prior.
-        free: `(12,)` which parameters may move; all when omitted.
+    A pose of zeros brings `origin` (template mm) to `centre` (scan mm). `sample_ml` is the volume that holds one
+    independent value (the resolution cell): it tempers the data against the prior.
     """
-    pose = start.copy()
-    moving = np.ones(PARAMETERS, bool) if free is None else free
-    robustness = np.ones(len(level.points), np.float32)
-    moved = np.inf
+
+    lattice: Lattice
+    level: Level
+    origin: Vector
+    centre: Vector
+    sample_ml: float
+    prior_sd: Vector = field(default_factory=lambda: PRIOR_SD)
+    prior_mean: Vector = field(default_factory=lambda: np.zeros(PARAMETERS))
+    free: NDArray[np.bool_] = field(default_factory=lambda: np.ones(PARAMETERS, bool))
+    robust: bool = True
+
+
+def gauss_newton(problem: Problem, start: Vector, steps: int) -> Fit:
+    """Improve the pose `start` `(12,)` by at most `steps` Gauss-Newton steps."""
+    pose, moved = start.copy(), np.inf
+    robustness = np.ones(len(problem.level.points), np.float32)
     for turn in range(steps + 1):
-        matrix = pose_matrix(pose, origin, centre)
-        value, slope, seen = lattice.look_up(level.points, matrix)
-        weight = level.weight * seen * robustness
-        linear = (slope[:, :, None] * level.points[:, None, :].astype(np.float32)).reshape(len(value), 12)
-        design = np.concatenate([linear, -level.basis], axis=1)
-        weighted = design * weight[:, None]
-        gram = (weighted.T @ design).astype(np.float64)
-        right = (weighted.T @ value).astype(np.float64)
-        slopes = pose_slopes(pose, origin, centre)
-        fit = _solve(gram, right, slopes, pose, level, value, weight, seen, matrix, sample_ml, moving)
-        change, amplitudes, fit_now = fit
-        residual = value - level.basis @ amplitudes.astype(np.float32)
-        if robust:
-            robustness = _robust_weights(residual, weight, level.protected)
+        fit, change, residual, weight = _evaluate(problem, pose, robustness)
         if turn == steps or moved < CLOSE_ENOUGH_MM:
             break
-        moved = _length_mm(slopes @ change, level)
-        if moved > LONGEST_STEP_MM:
-            change *= LONGEST_STEP_MM / moved
-        pose = pose + change
-    return replace(fit_now, moved_mm=moved)
+        if problem.robust:
+            robustness = _robust_weights(residual, weight, problem.level.protected)
+        length = _length_mm(pose_slopes(pose, problem.origin, problem.centre) @ change, problem.level)
+        pose = pose + change * min(1.0, LONGEST_STEP_MM / max(length, 1e-9))
+        moved = min(length, LONGEST_STEP_MM)
+    return replace(fit, moved_mm=moved)
 
 
-def _solve(gram, right, slopes, pose, level, value, weight, seen, matrix, sample_ml, moving):
-    amp = gram[12:, 12:]
-    amp = amp + 1e-6 * np.trace(amp) / len(amp) * np.eye(len(amp))
-    amplitudes = np.linalg.solve(amp, -right[12:])
-    # Profile the amplitudes out of pose information and slope.
-    cross = gram[:12, 12:]
-    tied = np.linalg.solve(amp, cross.T)
-    normal = slopes.T @ (gram[:12, :12] - cross @ tied) @ slopes
-    pull = slopes.T @ (right[:12] + cross @ amplitudes)
+def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, Vector, Floats, Floats]:
+    """The fit at `pose`, the Gauss-Newton step from it, the residual and the weights used."""
+    level = problem.level
+    matrix = pose_matrix(pose, problem.origin, problem.centre)
+    value, slope, seen = problem.lattice.look_up(level.points, matrix)
+    weight = level.weight * seen * robustness
+    by_entry = (slope[:, :, None] * level.points[:, None, :].astype(np.float32)).reshape(len(value), 12)
+    design = np.concatenate([by_entry, -level.basis], axis=1)
+    weighted = design * weight[:, None]
+    gram = (weighted.T @ design).astype(np.float64)
+    right = (weighted.T @ value).astype(np.float64)
+    amplitudes, normal, pull = _profiled(gram, right, pose_slopes(pose, problem.origin, problem.centre))
     residual = value - level.basis @ amplitudes.astype(np.float32)
-    total = float(weight.sum())
-    rss = float((weight * residual**2).sum())
-    mean = float((weight * value).sum()) / max(total, 1e-9)
-    tss = float((weight * (value - mean) ** 2).sum())
-    variance = max(rss / max(total, 1e-9), 1e-12 * max(tss, 1e-12))
-    # `weight` counts points; a resolution cell of sample_ml holds one independent value.
-    per_point = level.point_ml / sample_ml / variance
-    prior = np.diag(PRIOR_SD**-2.0)
-    full = normal * per_point + prior
-    slope = pull * per_point + prior @ pose
+    total = max(float(weight.sum()), 1e-9)
+    variance = float(weight @ residual**2) / total
+    spread = float(weight @ (value - float(weight @ value) / total) ** 2) / total
+    variance = max(variance, 1e-9 * spread, 1e-30)
+    per_point = level.point_ml / problem.sample_ml / variance
+    prior = np.diag(problem.prior_sd**-2.0)
+    astray = pose - problem.prior_mean
     change = np.zeros(PARAMETERS)
-    change[moving] = -np.linalg.solve(full[np.ix_(moving, moving)], slope[moving])
-    explained = 1 - rss / max(tss, 1e-12)
-    share = float((level.weight * seen).sum() / level.weight.sum())
-    samples = total * level.point_ml / sample_ml
-    cost = 0.5 * samples * np.log(max(1 - explained, 1e-6)) + 0.5 * float(pose @ prior @ pose)
-    fit = Fit(pose, matrix, amplitudes, explained, share, float(np.sqrt(variance)), normal * per_point, np.inf, cost)
-    return change, amplitudes, fit
+    free = problem.free
+    change[free] = -np.linalg.solve((normal * per_point + prior)[np.ix_(free, free)], (pull * per_point + prior @ astray)[free])
+    unexplained = min(variance / max(spread, 1e-30), 1.0)
+    seen_share = float((level.weight * seen).sum() / level.weight.sum())
+    samples = float(level.weight.sum()) * level.point_ml / problem.sample_ml
+    cost = 0.5 * samples * np.log(max(unexplained, 1e-6)) + 0.5 * float(astray @ prior @ astray)
+    fit = Fit(pose, matrix, amplitudes, 1 - unexplained, seen_share, normal * per_point, np.inf, cost)
+    return fit, change, residual, weight
+
+
+def _profiled(gram: Vector, right: Vector, slopes: Vector) -> tuple[Vector, Vector, Vector]:
+    """Amplitudes at this pose, and information `(12, 12)` and slope `(12,)` of the pose without what they explain."""
+    parts = gram[12:, 12:]
+    parts = parts + AMPLITUDE_RIDGE * np.trace(parts) / len(parts) * np.eye(len(parts))
+    amplitudes = np.linalg.solve(parts, -right[12:])
+    cross = gram[:12, 12:]
+    normal = slopes.T @ (gram[:12, :12] - cross @ np.linalg.solve(parts, cross.T)) @ slopes
+    pull = slopes.T @ (right[:12] + cross @ amplitudes)
+    return amplitudes, normal, pull
 
 
 def _robust_weights(residual: Floats, weight: Floats, protected: NDArray[np.bool_]) -> Floats:

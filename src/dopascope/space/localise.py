@@ -23,8 +23,8 @@ EDGE_SHARE: Final = 0.4
 """The head ends where the blurred scan falls below this share of its typical intensity."""
 SMALLEST_HEAD_ML: Final = 400.0
 LARGEST_HEAD_ML: Final = 9000.0
-CROWN_TO_CENTRE_MM: Final = 78.0
-"""From the crown of the scalp down to the middle of the brain (MNI z = +8 mm), adult mean."""
+CROWN_TO_CENTRE_MM: Final = 70.0
+"""From the crown, as the threshold sees it, down to the middle of the brain (MNI z = +8 mm)."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from dopascope import atlas
 from dopascope.volume import MNI_2MM, Step, Volume
 
+Ellipsoids = tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]
+"""Centre on the right side and semi-axes, mm."""
+
 TEMPLATE_FWHM_MM: Final = 11.0
 """Reconstructed resolution in the middle of the head, between 7 mm (brain cameras) and 16 mm (filtered LEHR)."""
 
@@ -28,10 +31,12 @@ FLUID_UPTAKE: Final = 0.4
 SCALP_UPTAKE: Final = 0.45
 """Unspecific uptake relative to grey matter. Only start values: the registration fits its own."""
 
-GLANDS: Final = (((57.0, -14.0, -58.0), (11.0, 16.0, 20.0)), ((30.0, 46.0, -34.0), (9.0, 8.0, 7.0)))
+GLANDS: Final[Ellipsoids] = (((57.0, -14.0, -58.0), (11.0, 16.0, 20.0)), ((30.0, 46.0, -34.0), (9.0, 8.0, 7.0)))
 """Centre (right side, mm) and semi-axes of parotid and lacrimal glands, the usual hot spots outside the brain."""
 
-SCALP_MARGIN_Z_MM: Final = -60.0
+ACCUMBENS: Final[Ellipsoids] = (((12.7, 14.3, -5.1), (6.4, 8.6, 7.2)),)
+"""The nucleus accumbens (1.65 ml a side, Tian et al. 2020) is no region of the binding ratios but takes up the tracer.
+Without it the striata of CIT168, Allen and BigBrain were fitted 2 mm too far forward and turned by 2 to 9 degrees."""
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +53,8 @@ def dat_template() -> Volume:
 
 @lru_cache(maxsize=1)
 def sharp_parts() -> dict[str, NDArray[np.float32]]:
-    """The parts before blurring, name -> `(91, 109, 91)`: tissue, ventricles, depth, scalp, glands and each striatal region.
+    """The parts before blurring, name -> `(91, 109, 91)`: tissues, depth, scalp,
+    glands, accumbens and each striatal region.
 
     `depth` is the tissue weighted by its squared distance from the head's middle (1 at 80 mm): a scan without
     attenuation correction is darker in the middle by such a term.
@@ -57,11 +63,14 @@ def sharp_parts() -> dict[str, NDArray[np.float32]]:
     from_middle = ((MNI_2MM.centres_mm() - (0, -20, 8)) ** 2).sum(-1) / 80.0**2
     parts = {
         "tissue": tissue,
+        "white": atlas.tissue("white").data,
         "ventricles": atlas.tissue("ventricles").data,
         "depth": tissue * from_middle,
         "scalp": _shell(),
-        "gland_left": _glands(-1),
-        "gland_right": _glands(1),
+        "gland_left": _ellipsoids(GLANDS, -1),
+        "gland_right": _ellipsoids(GLANDS, 1),
+        "accumbens_left": _ellipsoids(ACCUMBENS, -1),
+        "accumbens_right": _ellipsoids(ACCUMBENS, 1),
         **atlas.striatum_weights(),
     }
     return {name: np.asarray(part, np.float32) for name, part in parts.items()}
@@ -85,9 +94,10 @@ def _shell() -> NDArray[np.float32]:
     return np.clip(atlas.tissue("head").data - atlas.tissue("brain").data, 0, 1)
 
 
-def _glands(side: int) -> NDArray[np.float32]:
+def _ellipsoids(shapes: Ellipsoids, side: int) -> NDArray[np.float32]:
+    """Solid ellipsoids on one side of the head (-1 left, 1 right)."""
     points = MNI_2MM.centres_mm()
     found = np.zeros(MNI_2MM.shape, bool)
-    for centre, axes in GLANDS:
+    for centre, axes in shapes:
         found |= (((points - np.array(centre) * [side, 1, 1]) / axes) ** 2).sum(-1) < 1
     return found.astype(np.float32)

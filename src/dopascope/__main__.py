@@ -1,0 +1,7 @@
+"""`python -m dopascope`: the same program as `dopascope`."""
+
+from __future__ import annotations
+
+from dopascope.cli import main
+
+main()

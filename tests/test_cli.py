@@ -1,0 +1,191 @@
+"""The command line: data and talk apart, agreed exit codes, errors in one shape, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner
+
+from dopascope import __version__, phantom
+from dopascope.cli import app as program
+from dopascope.errors import DopascopeError
+from dopascope.reading.schema import json_schema
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scan") / "one.dcm"
+    phantom.write(phantom.example(seed=2, group="pd")[0], path)
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Run `dopascope ARGS` in this process, with no models installed."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+    def go(*arguments: object):  # type: ignore[no-untyped-def]
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["dopascope", *words])
+        return CliRunner().invoke(program.app, words)
+
+    return go
+
+
+def test_version(run) -> None:  # type: ignore[no-untyped-def]
+    assert run("--version").stdout == f"dopascope {__version__}\n"
+
+
+def test_read_writes_three_files_and_prints_the_ratios(run, scan: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = run("read", scan, "--out", tmp_path / "out", "--age", 70, "--sex", "F")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["reading.json", "report.html", "report.pdf"]
+    assert "putamen_left" in done.stdout
+    assert "Not a medical device" in done.stdout
+    assert "Report:" in done.stderr
+    reading = json.loads((tmp_path / "out" / "reading.json").read_text())
+    jsonschema.validate(reading, json_schema())
+    assert reading["person"] == {"age_years": 70, "sex": "F", "age_from": "argument", "sex_from": "argument"}
+
+
+def test_json_on_stdout_is_the_reading_alone(run, scan: Path) -> None:  # type: ignore[no-untyped-def]
+    done = run("read", scan, "--json", "--no-evidence")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["schema"] == "dopascope.reading/1"
+
+
+def test_a_shift_is_recorded_and_moves_the_ratios(run, scan: Path) -> None:  # type: ignore[no-untyped-def]
+    plain = json.loads(run("read", scan, "--json").stdout)
+    moved = json.loads(run("read", scan, "--json", "--shift", "0,8,0", "--rotate", "0,0,5").stdout)
+    assert moved["registration"]["manual"] == {"shift_mm": [0, 8, 0], "rotate_deg": [0, 0, 5]}
+    region = "posterior_putamen_left"
+    assert moved["quantification"]["regions"][region]["sbr"] != plain["quantification"]["regions"][region]["sbr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["read"], 2, "SCAN"),
+        (["read", "absent.dcm"], 4, "absent.dcm"),
+        (["read", "SCAN", "--shift", "1,2"], 2, "--shift"),
+        (["read", "SCAN", "--limit", "max_moons=3"], 2, "max_pixels"),
+        (["read", "SCAN", "--age", "300"], 2, "age"),
+        (["read", "SCAN", "--sex", "X"], 2, "sex"),
+        (["read", "SCAN", "--model", "nobody"], 2, "nobody"),
+        (["read", "SCAN", "--reference", "liver"], 2, "liver"),
+        (["models", "inspect", "nobody"], 2, "nobody"),
+        (["models", "add", "absent-folder"], None, "absent-folder"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_wrong_arguments_and_inputs_end_with_one_clear_error(run, scan: Path, arguments, code, word: str) -> None:  # type: ignore[no-untyped-def]
+    done = run(*[scan if argument == "SCAN" else argument for argument in arguments])
+    assert done.exit_code == code if code else done.exit_code in (2, 4)
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_with_json_an_error_is_data_too(run) -> None:  # type: ignore[no-untyped-def]
+    done = run("inspect", "absent.nii", "--json")
+    assert done.exit_code == 4
+    assert json.loads(done.stdout)["error"]["code"] == "unreadable"
+
+
+def test_inspect_hides_identity_unless_asked(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from dopascope.formats.dicom_write import write_nm
+
+    path = tmp_path / "named.dcm"
+    write_nm(phantom.example(seed=2, group="pd")[0], path, patient_name="ZZCANARY^PAT")
+    plain, named = run("inspect", path), run("inspect", path, "--identity")
+    assert plain.exit_code == named.exit_code == 0, plain.stderr
+    assert "ZZCANARY" not in plain.stdout + plain.stderr
+    assert "ZZCANARY" in named.stdout
+
+
+def test_a_picture_is_read_as_far_as_it_goes(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    import numpy as np
+    from PIL import Image
+
+    volume, _ = phantom.example(seed=4, group="healthy")
+    middle = volume.data[:, :, volume.data.shape[2] // 2]
+    Image.fromarray(np.uint8(255 * middle / middle.max()).T).save(tmp_path / "slice.png")
+    done = run("read", tmp_path / "slice.png", "--json")
+    reading = json.loads(done.stdout)
+    assert reading["quantification"] is None
+    assert "picture" in reading["reasons"]["quantification"]
+    assert reading["verdict"] in ("uncertain", "refused")
+
+
+def test_our_own_fault_is_confessed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a slip")
+
+    monkeypatch.setattr(program, "app", broken)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "fault of dopascope" in said
+    assert "Traceback" not in said
+
+
+def test_a_full_disk_leaves_nothing_half_written(run, scan: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    import os
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    done = run("read", scan, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "No space left" in done.stderr
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_errors_survive_the_way_home_from_a_worker() -> None:
+    import pickle
+
+    from dopascope.errors import GeometryError
+
+    there = GeometryError("Uneven.", where="slice 3", found="4 mm", expected="3 mm", fix="Convert again.")
+    back = pickle.loads(pickle.dumps(there))
+    assert isinstance(back, DopascopeError)
+    assert type(back) is GeometryError
+    assert str(back) == str(there)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupted_demo_goes_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "dopascope",
+        "demo",
+        "--out",
+        str(tmp_path / "demo"),
+        "--models-dir",
+        str(tmp_path / "none"),
+    ]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    done = tmp_path / "demo" / "readings"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(done.glob("*/report.pdf")):
+        time.sleep(0.2)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 130, said
+    assert "goes on" in said
+    kept = len(list(done.glob("*/reading.json")))
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.count("(kept)") >= kept > 0
+    assert (tmp_path / "demo" / "index.html").is_file()

@@ -1,0 +1,40 @@
+"""Reading makes no network connection: an audit hook ends the process that tries."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+GUARDED = """
+import sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.bind"):
+        import os
+        os.write(2, f"network: {event} {arguments}".encode())
+        os._exit(97)
+sys.addaudithook(watch)
+from dopascope.cli import main
+main()
+"""
+
+
+def test_the_guard_sees_a_connection() -> None:
+    code = GUARDED.replace(
+        "from dopascope.cli import main\nmain()", "import socket\nsocket.create_connection(('127.0.0.1', 9))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 97
+
+
+def test_reading_and_doctor_stay_offline(tmp_path: Path) -> None:
+    from dopascope import phantom
+
+    scan = tmp_path / "scan.nii.gz"
+    phantom.write(phantom.example(seed=3, group="pd")[0], scan)
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    for arguments in (["read", str(scan), "--out", str(tmp_path / "out")], ["doctor"], ["inspect", str(scan)]):
+        done = subprocess.run(
+            [sys.executable, "-c", GUARDED, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
