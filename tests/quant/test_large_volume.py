@@ -66,5 +66,5 @@ def test_counts_go_with_the_size_of_the_head(striata, pose_class):
     assert large.indices["sbr_large_left"].value == pytest.approx(
         1.331 * plain.indices["sbr_large_left"].value, rel=1e-3
     )
-    assert "78 ml" in large.indices["sbr_large_left"].definition
+    assert "80 ml" in large.indices["sbr_large_left"].definition
     assert large.regions["putamen_left"].sbr == pytest.approx(plain.regions["putamen_left"].sbr, rel=1e-3)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from dopascope import atlas, provenance
+from dopascope import atlas
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.schema import (
     AcquisitionPart,
@@ -52,7 +55,7 @@ def head(sbr: dict[str, tuple[float, float]], *, noise: float = 0.0, fwhm_mm: fl
 def regions(sbr: dict[str, tuple[float, float]], *, normals: bool) -> dict[str, Region]:
     made = {}
     full = dict(sbr)
-    for index, side in enumerate(("left", "right")):
+    for index in range(2):
         anterior, posterior = sbr["anterior_putamen"][index], sbr["posterior_putamen"][index]
         putamen = 0.46 * anterior + 0.54 * posterior
         full.setdefault("putamen", ())
@@ -434,4 +437,113 @@ def examination(request: pytest.FixtureRequest, examinations: dict[str, Examinat
     return examinations[request.param]
 
 
-__all__ = ["BUILDERS", "provenance"]
+@dataclass
+class Seen(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    tags: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    _style: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        self._style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._style = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._style:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def parse(page: str) -> Seen:
+    seen = Seen()
+    seen.feed(page)
+    return seen
+
+
+def shown(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def numbers_of(reading: Reading) -> list[str]:
+    """Every number that a reader of the report must find, as it is written there."""
+    found = []
+    if reading.quantification:
+        found.append(reading.quantification.method_id)
+        for region in reading.quantification.regions.values():
+            assert region.sbr is not None
+            assert region.interval is not None
+            found += [shown(region.sbr, 2), f"{shown(region.interval[0], 2)} to {shown(region.interval[1], 2)}"]
+            found += [shown(one, 2) for one in (region.expected, region.z) if one is not None]
+            found += [f"{region.percent_expected:.0f} %"] if region.percent_expected is not None else []
+        for index in reading.quantification.indices.values():
+            assert index.value is not None
+            found.append(shown(index.value, 1 if index.unit == "%" else 2))
+            found.append(index.definition)
+    for reader in reading.readers:
+        found += [
+            reader.title,
+            reader.id,
+            reader.trained_on,
+            reader.calibration,
+            *reader.votes.values(),
+            *reader.papers,
+        ]
+        found += [shown(reader.p_abnormal, 3)] if reader.p_abnormal is not None else []
+        found += [reader.model_sha256] if reader.model_sha256 else []
+        found += [shown(one, 2) for grade in reader.grades.values() for one in grade.probabilities]
+    if reading.registration:
+        found += [shown(reading.registration.quality, 2)]
+        found += [", ".join(shown(one, 1) for one in reading.registration.tilt_deg)]
+        found += [", ".join(shown(one, 3) for one in reading.registration.scale)]
+        found += [shown(one, 3) for row in reading.registration.mni_to_scan for one in row]
+    found += [f"{100 * one.share_inside_striatum:.0f} %" for one in reading.maps]
+    found += [one.explanation for one in reading.passport.checks]
+    found += [*reading.passport.reasons, *reading.verdict_reasons, *reading.warnings, *reading.scan.assumed]
+    found += [reading.disagreement] if reading.disagreement else []
+    found += [value for name, value in reading.reasons.items() if name != "morphometry"]
+    found += [reading.scan.source, reading.scan.sha256, reading.verdict, *reading.software.values()]
+    return found
+
+
+STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
+LITERAL = re.compile(rb"\(((?:[^()\\]|\\.)*)\) Tj", re.DOTALL)
+ESCAPED = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+
+
+def words_of(data: bytes) -> str:
+    """The Helvetica text of an uncompressed PDF, line ends as blanks."""
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        code = match.group(1)
+        return bytes([int(code, 8)]) if code.isdigit() else {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(code, code)
+
+    pieces = [ESCAPED.sub(plain, one).decode("cp1252") for one in LITERAL.findall(data)]
+    return re.sub(r"\s+", " ", " ".join(pieces))
+
+
+@pytest.fixture(name="parse", scope="session")
+def parse_fixture() -> Callable[[str], Seen]:
+    """Page text to its tags and words."""
+    return parse
+
+
+@pytest.fixture(name="numbers_of", scope="session")
+def numbers_of_fixture() -> Callable[[Reading], list[str]]:
+    """Reading to everything that must stand in its report."""
+    return numbers_of
+
+
+@pytest.fixture(name="words_of", scope="session")
+def words_of_fixture() -> Callable[[bytes], str]:
+    """Uncompressed PDF to its words."""
+    return words_of

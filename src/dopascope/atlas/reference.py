@@ -113,10 +113,11 @@ def large_volumes(grid: Grid = MNI_2MM, *, supersample: int = 2) -> dict[str, ND
         low, high = bounds_mm(f"striatum_{side}")
         found[name] = fractions(
             partial(_in_large, side=side),
+            (1,),
             grid,
             index_box(grid, low - LARGE_REACH_MM - 1, high + LARGE_REACH_MM + 1),
             supersample,
-        )
+        )[0]
     return found
 
 

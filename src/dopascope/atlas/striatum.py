@@ -12,10 +12,10 @@ World coordinates are RAS+ mm; the left side is the mirror image of the right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,27 +139,23 @@ SPLIT_SLOPE: Final = 0.4
 _TUBES: Final = {"caudate": CAUDATE, "anterior_putamen": PUTAMEN, "posterior_putamen": PUTAMEN}
 
 
+def labels_at(points_mm: ArrayLike) -> NDArray[np.uint8]:
+    """The region that each of the points (..., 3), RAS mm in MNI space, lies in: 0, or 1 + its index in `REGIONS`."""
+    points = np.asarray(points_mm)
+    right = np.concatenate([np.abs(points[..., :1]), points[..., 1:]], -1)
+    anterior = right[..., 1] - SPLIT_SLOPE * right[..., 2] > SPLIT_AT_MM
+    putamen = PUTAMEN.level(right) < 1
+    on_left = np.select([CAUDATE.level(right) < 1, putamen & anterior, putamen], [1, 3, 5], 0)
+    return np.asarray(on_left + ((on_left > 0) & (points[..., 0] > 0)), np.uint8)
+
+
 def inside(region: str, points_mm: ArrayLike) -> NDArray[np.bool_]:
     """True for the points (..., 3), RAS mm in MNI space, that lie inside `region`.
 
     Raises:
         KeyError: `region` is not one of `PARTS`.
     """
-    points = np.asarray(points_mm, float)
-    found = np.zeros(points.shape[:-1], bool)
-    for part in PARTS[region]:
-        found |= _inside_part(part, points)
-    return found
-
-
-def _inside_part(region: str, points: Floats) -> NDArray[np.bool_]:
-    structure, side = region.rsplit("_", 1)
-    right = points * ([1, 1, 1] if side == "right" else [-1, 1, 1])
-    found: NDArray[np.bool_] = (_TUBES[structure].level(right) < 1) & (right[..., 0] > 0)
-    if structure == "caudate":
-        return found
-    anterior = right[..., 1] - SPLIT_SLOPE * right[..., 2] > SPLIT_AT_MM
-    return found & (anterior if structure == "anterior_putamen" else ~anterior)
+    return np.isin(labels_at(points_mm), [1 + REGIONS.index(part) for part in PARTS[region]])
 
 
 def bounds_mm(region: str) -> tuple[Floats, Floats]:
@@ -185,25 +181,33 @@ def striatum_weights(grid: Grid = MNI_2MM, *, supersample: int = 4) -> dict[str,
 
 @lru_cache(maxsize=8)
 def _weights(grid: Grid, supersample: int) -> tuple[tuple[str, NDArray[np.float32]], ...]:
-    found = []
-    for region in REGIONS:
-        weights = fractions(partial(inside, region), grid, index_box(grid, *bounds_mm(region)), supersample)
-        weights.setflags(write=False)
-        found.append((region, weights))
-    return tuple(found)
+    found = np.zeros((len(REGIONS), *grid.shape), np.float32)
+    for first, side in enumerate(SIDES):  # left labels are odd, right ones even
+        box = index_box(grid, *bounds_mm(f"striatum_{side}"))
+        found[first::2] = fractions(labels_at, range(first + 1, 7, 2), grid, box, supersample)
+    found.setflags(write=False)
+    return tuple(zip(REGIONS, found, strict=True))
 
 
 def fractions(
-    test: Callable[[Floats], NDArray[np.bool_]], grid: Grid, box: tuple[slice, slice, slice], supersample: int
+    labels: Callable[[Floats], NDArray[Any]],
+    values: Sequence[int],
+    grid: Grid,
+    box: tuple[slice, slice, slice],
+    supersample: int,
 ) -> NDArray[np.float32]:
-    """The share of each voxel of `grid` for whose points `test` is true: float32 (I, J, K), zero outside `box`."""
-    filled = np.zeros(grid.shape, np.float32)
+    """The share of each voxel of `grid` where the function `labels` of position takes each of `values`.
+
+    Returns float32 (len(values), I, J, K), zero outside `box`; counted at `supersample` cubed points a voxel.
+    """
+    filled = np.zeros((len(values), *grid.shape), np.float32)
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     for piece in _pieces(box, supersample):
         axes = [(np.arange(s.start, s.stop)[:, None] + offsets).ravel() for s in piece]
-        points = grid.to_world(np.stack(np.meshgrid(*axes, indexing="ij"), -1))
+        seen = labels(grid.to_world(np.stack(np.meshgrid(*axes, indexing="ij"), -1)))
         shape = [n for s in piece for n in (s.stop - s.start, supersample)]
-        filled[piece] = test(points).reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32)
+        for row, value in zip(filled, values, strict=True):
+            row[piece] = (seen == value).reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32)
     return filled
 
 

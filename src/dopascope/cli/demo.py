@@ -8,31 +8,36 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from dopascope import formats, provenance
 from dopascope.cli import options
 from dopascope.cli.talk import data, say, verb
 from dopascope.errors import DopascopeError, SomeScansFailedError
 
-GROUPS: Final = ("healthy", "pd")
+if TYPE_CHECKING:
+    from dopascope import report
+    from dopascope.phantom.people import Group
+    from dopascope.reading import Examination
+
+GROUPS: Final[tuple[Group, ...]] = ("healthy", "pd")
 DRAWN: Final = 12
 FIRST_SEED: Final = 100
 """Seeds 100 to 111: the tests and the tuning of the phantom use others."""
 
 NEXT: Final = (
-    ("dopascope inspect demo/scans/demo-01.dcm", "what a file holds, and its passport"),
-    ("dopascope read YOUR_SCAN --out reading", "the same for a scan of yours: DICOM file, folder, zip or NIfTI"),
-    (
-        "dopascope read demo/scans/demo-07.dcm --shift 0,4,0 --out shifted",
-        "how far the ratios move when the regions do",
-    ),
-    (
-        "dopascope models add dat-spect-ud FOLDER",
-        "read with the 25 public networks trained on real scans (docs/models.md)",
-    ),
-    ("dopascope doctor", "check this installation"),
+    "`dopascope inspect demo/scans/demo-01.dcm` says what a file holds, and prints its passport.",
+    "`dopascope read YOUR_SCAN --out reading` reads a scan of yours: a DICOM file or folder, a zip, or NIfTI.",
+    "`dopascope read demo/scans/demo-07.dcm --shift 0,4,0 --out shifted` shows how far the ratios move with the head.",
+    "`dopascope models add dat-spect-ud FOLDER` adds the 25 public networks trained on real scans (docs/models.md).",
+    "`dopascope doctor` checks this installation.",
+)
+MADE: Final = (
+    f"{DRAWN} simulated people, half of them with an asymmetric dopamine deficit, each on one of several simulated cameras, in a "
+    "pose and an axis order of its own; every other scan is stored as DICOM, the rest as NIfTI.",
+    "No figure here is of a real person, and none may be compared with clinical figures.",
 )
 
 
@@ -42,7 +47,7 @@ class Job:
 
     name: str
     seed: int
-    group: str
+    group: Group
     scan: Path
     folder: Path
     models_dir: Path | None
@@ -61,33 +66,40 @@ def demo(
     """
     jobs = [_job(number, out, models_dir) for number in range(1, DRAWN + 1)]
     say(f"Simulating and reading {DRAWN} people into {out} (half of them with a dopamine deficit) ...")
-    failed = 0
-    for done, (job, answer) in enumerate(_work(jobs), 1):
-        failed += answer.startswith("failed")
-        say(f"  {done:2d}/{DRAWN}  {job.name}  drawn {job.group:<8} {answer}")
-    index = _index(jobs, out)
-    data(str(index))
+    made: dict[str, Outcome] = {}
+    for job, outcome in _work(jobs):
+        made[job.name] = outcome
+        say(f"  {len(made):2d}/{DRAWN}  {job.name}  drawn {job.group:<8} {outcome.text}")
+    data(str(_index([made[job.name] for job in jobs], out)))
     say("\nOpen that page in a browser. What to try next:")
-    for command, why in NEXT:
-        say(f"  {command}\n      {why}")
+    for step in NEXT:
+        say(f"  {step.replace('`', '')}")
+    failed = sum(outcome.entry is None for outcome in made.values())
     if failed:
         raise SomeScansFailedError(
             "Some scans could not be read.", found=f"{failed} of {DRAWN}", fix="See the lines above."
         )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job in a few words, and its line of the index; no line where it failed."""
+
+    text: str
+    entry: report.IndexEntry | None = None
+
+
 def _job(number: int, out: Path, models_dir: Path | None) -> Job:
     name = f"demo-{number:02d}"
-    # Every other person is stored as the camera would: NM DICOM, with both signs of slice spacing.
+    # Every other scan is stored as a camera would store it.
     suffix = ".dcm" if number % 2 else ".nii.gz"
     group = GROUPS[(number - 1) // (DRAWN // len(GROUPS))]
     return Job(name, FIRST_SEED + number, group, out / "scans" / f"{name}{suffix}", out / "readings" / name, models_dir)
 
 
-def _work(jobs: list[Job]) -> Iterator[tuple[Job, str]]:
+def _work(jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
     """Each job with what came of it, as they finish; two at a time where there are two cores."""
-    workers = min(2, os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn"))
     try:
         running = {pool.submit(_simulate_and_read, job): job for job in jobs}
         for done in as_completed(running):
@@ -96,30 +108,44 @@ def _work(jobs: list[Job]) -> Iterator[tuple[Job, str]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _simulate_and_read(job: Job) -> str:
-    """Runs in a worker. What came of it, in a few words; a failure is told, not raised."""
-    from dopascope import formats, phantom, provenance, report
-    from dopascope.reading import Choices, Reading, examine
-
-    done = job.folder / "reading.json"
-    try:
-        if not job.scan.exists():
-            volume, _ = phantom.example(seed=job.seed, group=job.group)
-            phantom.write(volume, job.scan)
-        if done.exists():
-            reading = Reading.model_validate_json(done.read_text(encoding="utf-8"))
-            if reading.scan.sha256 == provenance.sha256_of(job.scan):
-                return f"reads {reading.verdict} (kept)"
-        examination = examine(formats.load(job.scan), Choices(models_dir=job.models_dir))
-        report.write(examination, job.folder)
-    except DopascopeError as error:
-        return f"failed: {error.what} {error.found}"
-    return f"reads {examination.reading.verdict}"
-
-
-def _index(jobs: list[Job], out: Path) -> Path:
+def _simulate_and_read(job: Job) -> Outcome:
+    """Runs in a worker; a failure is told, not raised, so that the others go on."""
     from dopascope import report
 
-    finished = [job for job in jobs if (job.folder / "reading.json").exists()]
-    entries = [report.Entry(job.name, job.folder, f"drawn {job.group}") for job in finished]
-    return report.write_index(entries, out / "index.html", next_steps=NEXT)
+    try:
+        _simulate(job)
+        examination, how = _read(job)
+    except DopascopeError as error:
+        return Outcome(f"failed: {error.what} {error.found}")
+    entry = report.IndexEntry.of(job.name, examination, job.folder / "report.html", truth=f"drawn {job.group}")
+    return Outcome(f"reads {examination.reading.verdict}{how}", entry)
+
+
+def _simulate(job: Job) -> None:
+    from dopascope import phantom
+
+    if not job.scan.exists():
+        volume, _ = phantom.example(seed=job.seed, group=job.group)
+        phantom.write(volume, job.scan, format="dicom" if job.scan.suffix == ".dcm" else "nifti")
+
+
+def _read(job: Job) -> tuple[Examination, str]:
+    from dopascope import report
+    from dopascope.reading import Choices, Reading, examine, reopen
+
+    image = formats.load(job.scan)
+    finished = job.folder / "reading.json"
+    if finished.exists():
+        earlier = Reading.model_validate_json(finished.read_text(encoding="utf-8"))
+        if earlier.scan.sha256 == provenance.sha256_of(job.scan):
+            return reopen(image, earlier), " (kept)"
+    examination = examine(image, Choices(models_dir=job.models_dir))
+    report.write(examination, job.folder)
+    return examination, ""
+
+
+def _index(made: list[Outcome], out: Path) -> Path:
+    from dopascope import report
+
+    entries = [outcome.entry for outcome in made if outcome.entry is not None]
+    return report.write_index(entries, out / "index.html", title="dopascope demo", made=MADE, next_steps=NEXT)

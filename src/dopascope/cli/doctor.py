@@ -21,8 +21,9 @@ from dopascope.cli import options
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.errors import DopascopeError
 
-CORE: Final = tuple(
-    "numpy scipy nibabel pydicom SimpleITK onnxruntime pydantic jinja2 reportlab PIL platformdirs".split()
+CORE: Final = (
+    *("numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "onnxruntime"),
+    *("pydantic", "jinja2", "reportlab", "PIL", "platformdirs"),
 )
 LEARN: Final = ("torch", "onnx", "onnxscript")
 FREE_BYTES: Final = 1 << 30

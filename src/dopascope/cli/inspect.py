@@ -33,7 +33,7 @@ def inspect(
     wanted = options.read_options(frame, strictness, limit)
     found = _look(scan, series, wanted)
     if identity:
-        found["identity"] = formats.identity_of(scan, wanted.limits)
+        found["identity"] = formats.identity_of(scan, wanted.limits).as_dict()
     if json:
         data(as_json(found))
     else:

@@ -86,11 +86,12 @@ def write_bundle(
     """
     import torch
 
-    net = ensemble(recipe, weights)
-    example = torch.zeros(2, 1, SIDE, SIDE)
-    model = onnx_export.to_onnx(net, example, inputs=[recipe.input.name], outputs=list(recipe.files))
+    from dopascope import nets
+
+    groups = ensembles(recipe, weights)
+    model = onnx_export.to_onnx(groups, torch.zeros(2, 1, SIDE, SIDE), image=recipe.input.name)
     images = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (4, 1, SIDE, SIDE)).astype(np.float32))
-    onnx_export.check_parity(net, model, images, where=recipe.id)
+    onnx_export.check_parity(nets.ensemble.Ensembles(list(groups.values())), model, images, where=recipe.id)
     folder.mkdir(parents=True)
     (folder / spec.MODEL_FILE).write_bytes(model)
     shutil.copyfile(licence, folder / spec.LICENCE_FILE)
@@ -101,8 +102,8 @@ def write_bundle(
     return folder
 
 
-def ensemble(recipe: Recipe, weights: Mapping[str, Mapping[str, Any]]) -> nn.Module:
-    """The networks of one bundle as one module: an image `(B, 1, 72, 72)` to one tensor `(B, 5, ...)` an output.
+def ensembles(recipe: Recipe, weights: Mapping[str, Mapping[str, Any]]) -> dict[str, list[nn.Module]]:
+    """The networks of one bundle: output name to five modules, each `(B, 1, 72, 72)` to `(B, ...)`.
 
     Raises:
         BundleError: weights do not fit the network.
@@ -115,8 +116,9 @@ def ensemble(recipe: Recipe, weights: Mapping[str, Mapping[str, Any]]) -> nn.Mod
         state = {key: torch.from_numpy(value) for key, value in weights[name].items()}
         return nets.dat_spect.load_published(nets.create(network), state, name=name)
 
-    groups = [[member(recipe.networks[output], name) for name in names] for output, names in recipe.weights().items()]
-    return nets.ensemble.Ensembles(groups).eval()
+    return {
+        output: [member(recipe.networks[output], name) for name in names] for output, names in recipe.weights().items()
+    }
 
 
 def _checked_folder(folder: str | Path | None) -> Path:

@@ -1,10 +1,11 @@
-"""A torch module as one self-contained ONNX file, the same bytes each time."""
+"""Torch networks as one self-contained ONNX file, the same bytes each time."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,38 +20,49 @@ if TYPE_CHECKING:
 OPSET: Final = 18
 """Operator set of the files written: the exporter's own, known to every ONNX Runtime since 1.14."""
 PARITY: Final = 1e-4
-"""Largest difference between torch and ONNX Runtime that is accepted, in probability or logit."""
+"""Largest difference of a probability between torch and ONNX Runtime that is accepted."""
 
 
-def to_onnx(net: nn.Module, example: Tensor, *, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """`net` in evaluation mode as ONNX bytes; the first axis of its one input is the free batch.
+def to_onnx(groups: Mapping[str, Sequence[nn.Module]], example: Tensor, *, image: str) -> bytes:
+    """Groups of networks that see the same image as ONNX bytes.
 
-    The exporter's stack traces (which hold paths), its names and its order of weights depend on what ran before;
-    all are replaced by numbers in order of use, so that the same weights give the same sha256.
+    One network of each group is exported; its graph is repeated with the weights of the others, which saves most
+    of the exporter's time and gives every network the same operators.
+
+    Args:
+        groups: output name to its networks, all of one architecture, with one tensor `(B, ...)` as answer.
+        example: an image `(B, ...)` with B of 2 or more; the first axis becomes the free batch.
+        image: name of the input.
+
+    Returns:
+        A model whose outputs are `(B, networks, ...)`. The same weights give the same bytes.
+
+    Raises:
+        BundleError: the exporter gives another kind of graph than can be repeated.
     """
-    import torch
+    from onnx import helper
 
-    with _quiet():
-        program = torch.onnx.export(
-            net.eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
-    if program is None:
-        raise BundleError("The torch exporter gave no model.", where=type(net).__name__)
-    model = program.model_proto
-    _plain(model, {*inputs, *outputs})
+    model = None
+    for output, members in groups.items():
+        plain = [_without_batch_norm(net) for net in members]
+        exported = _export(plain[0], example, image)
+        nodes, weights, answer = _repeated(exported, plain, output, image)
+        if model is None:
+            model = exported
+            for field in ("node", "initializer", "output", "value_info"):
+                model.graph.ClearField(field)
+        model.graph.node.extend(nodes)
+        model.graph.initializer.extend(weights)
+        model.graph.output.append(helper.make_tensor_value_info(output, 1, answer))
+    if model is None:
+        raise BundleError("There is no network to export.", where="groups")
+    _plain(model, {image, *groups})
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
 
 def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, tolerance: float = PARITY) -> float:
-    """Largest difference between the answers of `net` and of its ONNX form on `images`.
+    """Largest difference between the answers of `net`, as probabilities, and of its ONNX form on `images`.
 
     Raises:
         BundleError: it is above `tolerance`.
@@ -63,7 +75,7 @@ def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, to
     with torch.inference_mode():
         expected = net(images)
     pairs = zip(found, expected, strict=True)
-    worst = max(float(np.abs(_bounded(one) - _bounded(other.numpy())).max()) for one, other in pairs)
+    worst = max(float(np.abs(_probability(one) - _probability(other.numpy())).max()) for one, other in pairs)
     if not worst <= tolerance:
         raise BundleError(
             "The converted model does not answer like the original.",
@@ -75,45 +87,106 @@ def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, to
     return worst
 
 
-def _bounded(logits: Any) -> Any:
-    """Logits as probabilities: far out on a logit's scale, float32 rounding alone exceeds any fixed tolerance."""
+def _probability(logits: Any) -> Any:
+    # On the scale of logits, rounding alone passes any fixed tolerance where a network is very sure.
     return 1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -30, 30)))
 
 
+def _without_batch_norm(net: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with each batch norm that follows a convolution folded into it."""
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    plain = copy.deepcopy(net).eval()
+    for block in [one for one in plain.modules() if isinstance(one, nn.Sequential)]:
+        for at in range(len(block) - 1):
+            first, second = block[at], block[at + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[at], block[at + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return plain
+
+
+def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
+    import torch
+
+    with _quiet():
+        program = torch.onnx.export(
+            net,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[image],
+            output_names=["answer"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    if program is None:
+        raise BundleError("The torch exporter gave no model.", where=type(net).__name__)
+    return program.model_proto
+
+
+def _repeated(
+    exported: onnx.ModelProto, members: Sequence[nn.Module], output: str, image: str
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[int | str]]:
+    """Nodes and weights of all members, their answers stacked on axis 1 as `output`, and the shape of that."""
+    from onnx import helper, numpy_helper
+
+    graph = exported.graph
+    trained = set(members[0].state_dict())
+    constants = [weight for weight in graph.initializer if weight.name not in trained]
+    if not trained <= {weight.name for weight in graph.initializer}:
+        raise BundleError(
+            "The torch exporter has renamed or merged weights.",
+            where=output,
+            found=", ".join(sorted(trained - {weight.name for weight in graph.initializer})[:3]),
+            expected="every parameter under its own name",
+            fix='Install the versions that are tested: pip install "dopascope[learn]" -c constraints/cpu.txt',
+        )
+    nodes, weights, answers = [], [], []
+    for number, member in enumerate(members):
+        start = f"{output}.{number}."
+        names = {image: image, "": ""} | {one.name: f"{output}.{one.name}" for one in constants}
+        for node in graph.node:
+            twin = type(node).FromString(node.SerializeToString())
+            twin.input[:] = [names.get(name, start + name) for name in node.input]
+            twin.output[:] = [start + name for name in node.output]
+            nodes.append(twin)
+        for name, value in member.state_dict().items():
+            weights.append(numpy_helper.from_array(value.numpy(), start + name))
+        nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
+        answers.append(f"{start}row")
+    nodes.append(helper.make_node("Concat", answers, [output], axis=1))
+    for one in constants:
+        one.name = f"{output}.{one.name}"
+    weights += [*constants, numpy_helper.from_array(np.array([1], np.int64), f"{output}.axis")]
+    shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim[1:]]
+    return nodes, weights, ["batch", len(members), *shape]
+
+
 def _plain(model: onnx.ModelProto, kept: set[str]) -> None:
+    """Drop the exporter's notes, which hold paths of this machine, and number all names in order of use."""
     graph = model.graph
     names: dict[str, str] = {name: name for name in kept} | {"": ""}
     for number, node in enumerate(graph.node):
         for name in (*node.input, *node.output):
-            names.setdefault(name, f"v{len(names)}")
+            names.setdefault(name, f"v{len(names):05}")
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
         node.name = f"n{number}"
         node.doc_string = ""
         node.ClearField("metadata_props")
-    weights = sorted(
-        (weight for weight in graph.initializer if weight.name in names), key=lambda w: _rank(names[w.name])
-    )
+    weights = [type(one).FromString(one.SerializeToString()) for one in graph.initializer if one.name in names]
     for weight in weights:
         weight.name = names[weight.name]
-        weight.doc_string = ""
-    copies = [type(weight).FromString(weight.SerializeToString(deterministic=True)) for weight in weights]
-    del graph.initializer[:]
-    graph.initializer.extend(copies)
-    for value in (*graph.input, *graph.output):
-        value.ClearField("metadata_props")
-        value.doc_string = ""
-    graph.name = "dopascope"
-    for owner, fields in (
-        (graph, ("value_info", "metadata_props", "doc_string")),
-        (model, ("metadata_props", "doc_string")),
-    ):
-        for field in fields:
+        for field in ("doc_string", "metadata_props"):
+            weight.ClearField(field)
+    graph.ClearField("initializer")
+    graph.initializer.extend(sorted(weights, key=lambda weight: weight.name))
+    for owner in (*graph.input, *graph.output, graph, model):
+        for field in ("doc_string", "metadata_props"):
             owner.ClearField(field)
-
-
-def _rank(name: str) -> tuple[int, str]:
-    return len(name), name
+    graph.ClearField("value_info")
+    graph.name = "dopascope"
 
 
 @contextmanager

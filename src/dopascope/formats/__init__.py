@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dopascope.errors import UnreadableError, UsageError
-from dopascope.formats import mgz as mgz
+from dopascope.formats import mgz as mgz  # imported so that its reader is registered; so are the next two
 from dopascope.formats import nifti as nifti
 from dopascope.formats import picture as picture
+from dopascope.formats.archive import is_zip
 from dopascope.formats.blob import Blob
+from dopascope.formats.choose import Candidate, read_chosen, survey
+from dopascope.formats.dicom_file import is_dicom
 from dopascope.formats.foreign import refusal
+from dopascope.formats.identity import Identity, identity_of
 from dopascope.formats.inflate import check_file_size
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import READERS, Reader, ReadOptions, Strictness, reader
 from dopascope.formats.save import save_nifti
 from dopascope.volume import SliceImage, Volume
 
+if TYPE_CHECKING:
+    from dopascope.formats.dicom_write import write_nm
+
 __all__ = [
     "READERS",
     "Blob",
+    "Candidate",
+    "Identity",
     "Limits",
     "ReadOptions",
     "Reader",
     "Strictness",
+    "identity_of",
     "load",
     "reader",
     "save_nifti",
+    "survey",
+    "write_nm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Writing needs pydicom whole, 0.2 s that no reading and no refusal should wait for.
+    if name == "write_nm":
+        from dopascope.formats.dicom_write import write_nm
+
+        return write_nm
+    raise AttributeError(f"module 'dopascope.formats' has no attribute {name!r}")
 
 
 def load(
@@ -56,11 +78,11 @@ def load(
     path, bounds = Path(source), limits or Limits()
     options = ReadOptions(frame=frame, strictness=strictness, limits=bounds)
     if path.is_dir():
-        return _load_chosen(path, series, options)
+        return read_chosen(path, series, options)
     blob = _blob_of(path, bounds)
+    if is_zip(blob) or is_dicom(blob):
+        return read_chosen(path, series, options)
     known = next((one for one in READERS.values() if one.sniff(blob)), None)
-    if _is_zip_or_dicom(blob) or (known and known.name.startswith("dicom")):
-        return _load_chosen(path, series, options)
     if known is None:
         raise refusal(blob)
     if series is not None:
@@ -83,15 +105,3 @@ def _blob_of(path: Path, limits: Limits) -> Blob:
     blob = Blob(str(path), path=path)
     check_file_size(blob, limits)
     return blob
-
-
-def _is_zip_or_dicom(blob: Blob) -> bool:
-    head = blob.head(132)
-    return head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or head[128:] == b"DICM"
-
-
-def _load_chosen(path: Path, series: str | None, options: ReadOptions) -> Volume | SliceImage:
-    from dopascope.formats import choose
-
-    candidate = choose.choose(path, series, options.limits)
-    return READERS[candidate.reader].read(candidate.blobs, options)

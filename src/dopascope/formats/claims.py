@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from dopascope.errors import GeometryError, HostileError, UnreadableError, UnsupportedError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.geometry import Affine
@@ -69,6 +72,12 @@ def chosen_frame(name: str, volumes: int, asked: int | None) -> int:
             fix="Choose a frame that is there.",
         )
     return chosen
+
+
+def header_floats(values: ArrayLike) -> NDArray[np.float64]:
+    """Header numbers as float64; a signalling NaN among them is only a NaN and no reason to complain."""
+    with np.errstate(invalid="ignore"):
+        return np.array(values, np.float64)
 
 
 def grid_of(name: str, shape: tuple[int, int, int], affine: Affine) -> Grid:

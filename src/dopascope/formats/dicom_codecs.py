@@ -61,7 +61,7 @@ def decoded(header: Header, module: PixelModule, data: bytes) -> NDArray[Any]:
 
 def _fragments(header: Header, data: bytes) -> list[bytes]:
     """The fragments after the offset table, in order."""
-    found = []
+    found: list[bytes] = []
     position = header.pixels.offset if header.pixels else 0
     while position + 8 <= len(data):
         group, element, length = unpack_from("<HHI", data, position)
@@ -122,8 +122,9 @@ def stream_size(stream: bytes) -> tuple[int, int, int] | None:
 
 
 def _by_gdcm(header: Header, module: PixelModule, data: bytes) -> NDArray[Any]:
-    import SimpleITK as sitk
+    import SimpleITK
 
+    sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     with tempfile.TemporaryDirectory(prefix="dopascope-") as folder:
         path = Path(folder, "pixels.dcm")
@@ -136,7 +137,7 @@ def _by_gdcm(header: Header, module: PixelModule, data: bytes) -> NDArray[Any]:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise _damaged(header, reason, f"a {GDCM_DECODES[header.transfer_syntax]} stream") from error
-    values = values.reshape(values.shape[-3:] if values.ndim >= 3 else (1, *values.shape))
+    values = values.reshape(-1, *values.shape[-2:])
     if values.shape != (module.frames, module.rows, module.columns):
         raise _damaged(header, f"{values.shape} decoded", f"{module.frames} x {module.rows} x {module.columns}")
     return values

@@ -11,18 +11,24 @@ import zlib
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from struct import unpack
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dopascope.errors import HostileError, UnreadableError, UnsupportedError
 from dopascope.formats.blob import Blob
-from dopascope.formats.dicom_walk import Budget, Element, Encoding, PixelSpan, elements_of, items_of
+from dopascope.formats.dicom_dictionary import ELEMENTS, tag
+from dopascope.formats.dicom_walk import (
+    VALUE_REPRESENTATIONS,
+    Budget,
+    Element,
+    Encoding,
+    PixelSpan,
+    elements_of,
+    items_of,
+)
 from dopascope.formats.inflate import check_file_size
 from dopascope.formats.limits import Limits
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 IMPLICIT: Final = "1.2.840.10008.1.2"
@@ -31,10 +37,19 @@ BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _TRANSFER_SYNTAX: Final = 0x00020010
 _PREAMBLE: Final = 132
 _CHUNK: Final = 1 << 20
+_MOST_CACHED: Final = 64
 _HEAD: Final = 1 << 15
 """Bytes that hold the header of most single-frame files."""
-_BINARY: Final = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d", b"AT": "H"}
-_NUMBER: Final = re.compile(rb"[-+0-9.eE]+\Z")
+_BINARY: Final = {
+    b"US": ("H", 2),
+    b"SS": ("h", 2),
+    b"UL": ("I", 4),
+    b"SL": ("i", 4),
+    b"FL": ("f", 4),
+    b"FD": ("d", 8),
+    b"AT": ("H", 2),
+}
+"""Struct code and bytes of the binary value representations; AT is a pair of US (PS3.5 table 6.2-1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +66,7 @@ class Header:
 
     def raw(self, keyword: str) -> bytes | None:
         """Raw value, or None when the element is absent or empty."""
-        element = self.elements.get(_tag(keyword))
+        element = self.elements.get(tag(keyword))
         return element[1] or None if element is not None else None
 
     def texts(self, keyword: str) -> tuple[str, ...]:
@@ -72,23 +87,17 @@ class Header:
         Raises:
             UnreadableError: a value is not a number.
         """
-        raw = self.raw(keyword)
-        if raw is None:
+        element = self.elements.get(tag(keyword))
+        if element is None or not element[1]:
             return None
-        vr = self.elements[_tag(keyword)][0] or _dictionary_vr(keyword)
-        kind = _BINARY.get(vr)
         try:
-            if kind is not None:
-                count = len(raw) // _width(kind)
-                order = "<" if self.encoding.little else ">"
-                return unpack(f"{order}{count}{kind}", raw[: count * _width(kind)])
-            stripped = raw.strip(b" \0")
-            return tuple(float(part) for part in stripped.split(b"\\")) if stripped else None
+            decode = _numbers if len(element[1]) <= _MOST_CACHED else _numbers.__wrapped__
+            return decode(element[0] or ELEMENTS[keyword][1], element[1], self.encoding.little)
         except (ValueError, struct.error):
             raise UnreadableError(
                 "A DICOM element does not hold a number.",
                 where=f"{self.name}, {keyword}",
-                found=raw[:40].decode("latin-1"),
+                found=element[1][:40].decode("latin-1"),
                 expected="a decimal number",
                 fix="Export the file again; its header is damaged.",
             ) from None
@@ -105,7 +114,7 @@ class Header:
 
     def items(self, keyword: str) -> list[Header]:
         """The items of a sequence; empty when it is absent."""
-        element = self.elements.get(_tag(keyword))
+        element = self.elements.get(tag(keyword))
         if element is None:
             return []
         inner = Encoding(True, True) if element[0] == b"UN" else self.encoding
@@ -120,52 +129,16 @@ class Header:
         found = self.items(keyword)
         return found[0] if found else None
 
-    def dataset(self) -> Dataset:
-        """The elements that are not sequences as a pydicom data set, for values with character sets."""
-        from pydicom.dataelem import RawDataElement
-        from pydicom.dataset import Dataset
-        from pydicom.tag import Tag
 
-        made = Dataset()
-        for tag, (vr, value) in self.elements.items():
-            kind = vr.decode() or None
-            if kind == "SQ" or tag >> 16 == 2:
-                continue
-            made[Tag(tag)] = RawDataElement(
-                Tag(tag), kind, len(value), value, 0, self.encoding.implicit, self.encoding.little
-            )
-        return made
-
-
-_TAGS: dict[str, int] = {}
-
-
-def _tag(keyword: str) -> int:
-    found = _TAGS.get(keyword)
-    if found is None:
-        from pydicom.datadict import tag_for_keyword
-
-        found = tag_for_keyword(keyword)
-        if found is None:
-            raise ValueError(f"{keyword!r} is not a DICOM keyword")
-        _TAGS[keyword] = found
-    return found
-
-
-def tags(*keywords: str) -> frozenset[int]:
-    """Tags of DICOM dictionary keywords, for `read_header(wanted=...)`."""
-    return frozenset(_tag(keyword) for keyword in keywords)
-
-
-@cache
-def _dictionary_vr(keyword: str) -> bytes:
-    from pydicom.datadict import dictionary_VR
-
-    return dictionary_VR(_tag(keyword))[:2].encode()
-
-
-def _width(kind: str) -> int:
-    return {"H": 2, "h": 2, "I": 4, "i": 4, "f": 4, "d": 8}[kind]
+@lru_cache(maxsize=4096)
+def _numbers(vr: bytes, raw: bytes, little: bool) -> tuple[float, ...] | None:
+    """Values of a raw numeric element; cached, since the slices of a series share most of them."""
+    kind = _BINARY.get(vr)
+    if kind is not None:
+        count = len(raw) // kind[1]
+        return unpack(f"{'<' if little else '>'}{count}{kind[0]}", raw[: count * kind[1]])
+    stripped = raw.strip(b" \0")
+    return tuple(map(float, stripped.split(b"\\"))) if stripped else None
 
 
 def is_dicom(blob: Blob) -> bool:
@@ -175,14 +148,14 @@ def is_dicom(blob: Blob) -> bool:
 
 
 def _starts_with_element(head: bytes) -> bool:
-    """Group 0002 or 0008, low element number, then a VR or a small implicit length."""
+    """Group 0002 or 0008 with a known VR, or with a low element number and a small implicit length."""
     if len(head) < 8:
         return False
     for order in ("<", ">"):
-        group, element, vr, _ = unpack(order + "HH2sH", head[:8])
+        group, element = unpack(order + "HH", head[:4])
         (length,) = unpack(order + "I", head[4:8])
-        if group in (2, 8) and element <= 0x20:
-            return bool(re.fullmatch(rb"[A-Z]{2}", vr)) or length <= 1024
+        if group in (2, 8) and (head[4:6] in VALUE_REPRESENTATIONS or (element <= 0x20 and length <= 1024)):
+            return True
     return False
 
 
@@ -199,7 +172,7 @@ def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None) 
     Args:
         blob: the file.
         limits: bounds on size, inflation, elements and nesting.
-        wanted: tags to keep (see `tags`); None keeps all.
+        wanted: tags to keep (`dicom_dictionary.tags`); None keeps all.
 
     Raises:
         UnsupportedError: the bytes are not DICOM.

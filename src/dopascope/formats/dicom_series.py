@@ -16,8 +16,9 @@ from dopascope.errors import GeometryError, HostileError, UnsupportedError
 from dopascope.formats.blob import Blob
 from dopascope.formats.dicom_acquisition import KEYWORDS as ACQUISITION_KEYWORDS
 from dopascope.formats.dicom_acquisition import acquisition_of
+from dopascope.formats.dicom_dictionary import tags
 from dopascope.formats.dicom_enhanced import is_enhanced
-from dopascope.formats.dicom_file import Header, contents, header_of, is_dicom, tags
+from dopascope.formats.dicom_file import Header, contents, header_of, is_dicom
 from dopascope.formats.dicom_nuclear import NM_CLASS, check_kind, is_nuclear, nuclear_plane
 from dopascope.formats.dicom_pixels import PixelModule, pixel_module, stored_values
 from dopascope.formats.dicom_plane import Plane, affine_of, plane_of
@@ -33,7 +34,9 @@ SPLIT_KEYWORDS: Final = (
 )
 """What may tell apart images that share a position, in the order in which they are tried."""
 
+_HELPERS: Final = 2
 _FILES_AHEAD: Final = 8
+"""Threads that read and hash, and how many files they may be ahead: what a series costs in memory beyond itself."""
 
 WANTED: Final = tags(
     *ACQUISITION_KEYWORDS,
@@ -222,7 +225,7 @@ def _read_ahead(blobs: Sequence[Blob]) -> Iterator[tuple[bytes, bytes]]:
         stored_bytes = blob.read()
         return stored_bytes, hashlib.sha256(stored_bytes).digest()
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(_HELPERS) as pool:
         ahead = deque(pool.submit(read_and_hash, blob) for blob in blobs[:_FILES_AHEAD])
         for index in range(len(blobs)):
             done = ahead.popleft().result()

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from struct import Struct
 from typing import Final, Literal, NamedTuple
 
@@ -27,12 +26,16 @@ _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
+_ITEM_BYTES: Final = {True: b"\xfe\xff\x00\xe0", False: b"\xff\xfe\xe0\x00"}
 _UNDEFINED: Final = 0xFFFFFFFF
 _LONG: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations with a length of 32 bits (PS3.5 table 7.1-1)."""
 _SHORT: Final = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()  # PS3.5 table 7.1-2
 )
+
+
+VALUE_REPRESENTATIONS: Final = _SHORT | _LONG
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def elements_of(
             stop = position = offset + length
             if stop > end:
                 raise _beyond(budget, tag, length, end - offset)
-            if length > 8 and _is_sequence(tag, vr):
+            if length > 8 and _is_sequence(data, vr, offset, encoding):
                 _check_sequence(data, offset, stop, encoding, budget)
         if wanted is None or tag in wanted:
             found[tag] = (vr, data[offset:stop])
@@ -195,15 +198,9 @@ def _pixel_span(tag: int, offset: int, length: int, end: int, budget: Budget) ->
     return PixelSpan(tag, offset, length, False)
 
 
-@cache
-def _known_sequence(tag: int) -> bool:
-    from pydicom.datadict import dictionary_has_tag, dictionary_VR
-
-    return dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
-
-
-def _is_sequence(tag: int, vr: bytes) -> bool:
-    return vr == b"SQ" or (not vr and _known_sequence(tag))
+def _is_sequence(data: bytes, vr: bytes, offset: int, encoding: Encoding) -> bool:
+    """By its VR; without one by its first bytes, which are an item's tag in no other value that matters here."""
+    return vr == b"SQ" or (not vr and data[offset : offset + 4] == _ITEM_BYTES[encoding.little])
 
 
 class _Level(NamedTuple):
@@ -232,7 +229,7 @@ def _skip(data: bytes, position: int, end: int, first: _Level, budget: Budget) -
             levels.pop()
             value_end, position = position, offset
             continue
-        inner = _opened(tag, vr, offset, length, levels[-1])
+        inner = _opened(data, tag, vr, offset, length, levels[-1])
         if inner is None:
             position = offset + length
             if length == _UNDEFINED or position > end:
@@ -244,7 +241,7 @@ def _skip(data: bytes, position: int, end: int, first: _Level, budget: Budget) -
     return value_end, position
 
 
-def _opened(tag: int, vr: bytes, offset: int, length: int, within: _Level) -> _Level | None:
+def _opened(data: bytes, tag: int, vr: bytes, offset: int, length: int, within: _Level) -> _Level | None:
     """The level that this element opens, or None when its value is to be passed over."""
     stop = None if length == _UNDEFINED else offset + length
     if within.kind == "fragments":
@@ -253,7 +250,7 @@ def _opened(tag: int, vr: bytes, offset: int, length: int, within: _Level) -> _L
         return _Level("item", stop, within.encoding) if tag == _ITEM else None
     if stop is None and tag in _PIXELS:
         return _Level("fragments", None, within.encoding)
-    if stop is None or _is_sequence(tag, vr):
+    if stop is None or _is_sequence(data, vr, offset, within.encoding):
         return _Level("sequence", stop, _IMPLICIT if vr == b"UN" else within.encoding)
     return None
 

@@ -66,7 +66,7 @@ def write_nm(
     made = _patient_and_study(uid, patient_name, patient_id, study_date, series_description, volume.acquisition)
     _image(made, frames, volume.acquisition)
     _geometry(made, affine, spacing_sign, volume.acquisition)
-    _scale(made, scaling, volume.acquisition)
+    _scale(made, scaling)
     made.PixelData = frames.tobytes()
     with replacing(path) as temporary:
         made.save_as(temporary, enforce_file_format=True)
@@ -124,13 +124,14 @@ def _patient_and_study(
     """File meta, patient, study, series, equipment and SOP common modules."""
     from pydicom import Dataset
     from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import UID
 
     made = Dataset()
     made.file_meta = FileMetaDataset()
-    made.file_meta.MediaStorageSOPClassUID = NM_CLASS
-    made.file_meta.MediaStorageSOPInstanceUID = uid["instance"]
-    made.file_meta.TransferSyntaxUID = EXPLICIT
-    made.file_meta.ImplementationClassUID = IMPLEMENTATION
+    made.file_meta.MediaStorageSOPClassUID = UID(NM_CLASS)
+    made.file_meta.MediaStorageSOPInstanceUID = UID(uid["instance"])
+    made.file_meta.TransferSyntaxUID = UID(EXPLICIT)
+    made.file_meta.ImplementationClassUID = UID(IMPLEMENTATION)
     made.SpecificCharacterSet = "ISO_IR 192"
     made.SOPClassUID, made.SOPInstanceUID = NM_CLASS, uid["instance"]
     made.PatientName, made.PatientID = name, identifier
@@ -235,7 +236,7 @@ def _ds(value: float) -> Any:
     return DSfloat(float(value), auto_format=True)
 
 
-def _scale(made: Dataset, scaling: Scaling, facts: Acquisition) -> None:
+def _scale(made: Dataset, scaling: Scaling) -> None:
     """Real-world value map (C.7.6.16.2.11), and the same as rescale for readers that know only that."""
     if scaling.identity:
         return

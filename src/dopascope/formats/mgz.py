@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dopascope import geometry
 from dopascope.errors import GeometryError, UnreadableError, UnsupportedError
 from dopascope.formats.blob import Blob
-from dopascope.formats.claims import check_volume_claim, chosen_frame, grid_of
+from dopascope.formats.claims import check_volume_claim, chosen_frame, grid_of, header_floats
 from dopascope.formats.inflate import ForwardReader, inflated_head
 from dopascope.formats.registry import ReadOptions, Strictness, reader
 from dopascope.volume import Source, Volume
@@ -103,8 +103,8 @@ def _affine(
     """Affine (4, 4) in RAS mm: the header's centre is the world position of index shape / 2."""
     assumed: tuple[str, ...] = ()
     if int(header["good_ras"]) > 0:
-        directions = np.asarray(header["directions"], float).T
-        spacing, centre = np.asarray(header["delta"], float), np.asarray(header["centre"], float)
+        directions = header_floats(header["directions"]).T
+        spacing, centre = header_floats(header["delta"]), header_floats(header["centre"])
         orientation = "MGH direction cosines"
     elif strictness is Strictness.RAISE:
         raise GeometryError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dopascope import geometry
 from dopascope.errors import GeometryError, UnreadableError, UnsupportedError
+from dopascope.formats.claims import header_floats
 from dopascope.formats.registry import Strictness
 
 SIZES: Final = {1: 348, 2: 540}
@@ -258,15 +259,13 @@ def affine_of(header: NiftiHeader, strictness: Strictness) -> tuple[geometry.Aff
         GeometryError: no orientation, an impossible one, or two that contradict each other about left and right.
     """
     sform_code, qform_code = int(header.fields["sform_code"]), int(header.fields["qform_code"])
-    unit = _MM_PER_UNIT.get(int(header.fields["xyzt_units"]) & 7, 1.0)
-    to_mm = np.diag([unit, unit, unit, 1.0])
     if sform_code > 0:
         assumed = _agreement(header, strictness) if qform_code > 0 else ()
-        return to_mm @ _sform(header), f"sform (code {sform_code})", assumed
+        return _in_mm(header, _sform(header)), f"sform (code {sform_code})", assumed
     if qform_code > 0:
-        return to_mm @ _qform(header), f"qform (code {qform_code})", ()
+        return _in_mm(header, _qform(header)), f"qform (code {qform_code})", ()
     return (
-        to_mm @ _from_pixdim(header, strictness),
+        _in_mm(header, _from_pixdim(header, strictness)),
         "assumed",
         (
             "the file has no orientation (sform and qform codes are 0): axes taken as right, anterior, superior, "
@@ -275,15 +274,20 @@ def affine_of(header: NiftiHeader, strictness: Strictness) -> tuple[geometry.Aff
     )
 
 
+def _in_mm(header: NiftiHeader, affine: geometry.Affine) -> geometry.Affine:
+    affine[:3] *= _MM_PER_UNIT.get(int(header.fields["xyzt_units"]) & 7, 1.0)
+    return affine
+
+
 def _sform(header: NiftiHeader) -> geometry.Affine:
     affine = np.eye(4)
-    affine[:3] = header.fields["srow"]
+    affine[:3] = header_floats(header.fields["srow"])
     return affine
 
 
 def _qform(header: NiftiHeader) -> geometry.Affine:
     """Method 2 of nifti1.h: unit quaternion (a, b, c, d), pixdim, qfac = pixdim[0]."""
-    b, c, d = (float(v) for v in header.fields["quatern"])
+    b, c, d = header_floats(header.fields["quatern"])
     rest = 1.0 - (b * b + c * c + d * d)
     if not rest >= -QUATERNION_SLACK:
         raise GeometryError(
@@ -304,12 +308,12 @@ def _qform(header: NiftiHeader) -> geometry.Affine:
     spacing = _pixdim(header)
     if float(header.fields["pixdim"][0]) < 0:
         spacing = spacing * [1, 1, -1]
-    return geometry.from_parts(directions, spacing, np.asarray(header.fields["qoffset"], float))
+    return geometry.from_parts(directions, spacing, header_floats(header.fields["qoffset"]))
 
 
 def _pixdim(header: NiftiHeader) -> NDArray[np.float64]:
     # Axes that a 1-D or 2-D file does not have may leave their pixdim empty.
-    spacing = np.array(header.fields["pixdim"][1:4], float)
+    spacing = header_floats(header.fields["pixdim"][1:4])
     spacing[len(header.dims) :] = np.where(spacing[len(header.dims) :] > 0, spacing[len(header.dims) :], 1.0)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise GeometryError(
@@ -342,9 +346,9 @@ def _agreement(header: NiftiHeader, strictness: Strictness) -> tuple[str, ...]:
         qform = _qform(header)
     except GeometryError:
         return ("the qform is not a rotation; the sform is used",)
-    with np.errstate(invalid="ignore"):  # an sform of NaN is refused later, by the grid
-        mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
-    if mirrored:
+    if not np.isfinite([sform, qform]).all():
+        return ()  # refused by the grid where it is used
+    if np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0:
         if strictness is Strictness.RAISE:
             raise GeometryError(
                 "The header contradicts itself about left and right.",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dopascope.errors import HostileError, InputError, UnreadableError, UnsupportedError
 from dopascope.formats.blob import Blob
@@ -63,11 +64,10 @@ def read_picture(blobs: Sequence[Blob], options: ReadOptions) -> SliceImage:
     return SliceImage(data, source)
 
 
-def _decoded(blob: Blob, limits: Limits) -> tuple[np.ndarray, list[str]]:
-    from PIL import Image, ImageOps
+def _decoded(blob: Blob, limits: Limits) -> tuple[NDArray[np.float32], list[str]]:
+    from PIL import ImageOps
 
-    with blob.open() as stream, Image.open(stream, formats=["PNG", "JPEG"]) as image:
-        _check_pixels(image, blob.name, limits)
+    with blob.open() as stream, _opened(stream, blob.name, limits) as image:
         notes = []
         pictures = getattr(image, "n_frames", 1)
         if pictures > 1:
@@ -91,16 +91,26 @@ def _decoded(blob: Blob, limits: Limits) -> tuple[np.ndarray, list[str]]:
         return np.asarray(turned).astype(np.float32), notes
 
 
-def _check_pixels(image: Image.Image, name: str, limits: Limits) -> None:
-    width, height = image.size
-    if width * height > limits.max_pixels:
+def _opened(stream: BinaryIO, name: str, limits: Limits) -> Image.Image:
+    """The picture with its header read and its pixels counted, not yet decoded."""
+    from PIL import Image
+
+    try:
+        image = Image.open(stream, formats=["PNG", "JPEG"])
+        width, height = image.size
+        size = f"{width} x {height} = {width * height} pixels"
+        too_many = width * height > limits.max_pixels
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as reason:
+        size, too_many = str(reason), True
+    if too_many:
         raise HostileError(
             "The picture has more pixels than the limit.",
             where=name,
-            found=f"{width} x {height} = {width * height} pixels",
+            found=size,
             expected=f"at most max_pixels = {limits.max_pixels}",
             fix="Save a smaller picture; if you trust the file, raise the limit max_pixels.",
         )
+    return image
 
 
 def _png_depth(blob: Blob) -> int:

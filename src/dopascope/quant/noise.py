@@ -6,8 +6,8 @@ over a volume is not the voxel variance over the number of voxels. For weights w
     cov(mean_a, mean_b) = sum over lags h of C(h) * (w_a cross-correlated with w_b)(h).
 
 C is measured in the non-striatal brain, on the difference of each point and its mirror point: anatomy is nearly
-symmetric and cancels, noise of the two sides is independent and adds. What is left of broad asymmetry
-(attenuation, head turned in the field) is taken out by polynomials that are odd in x.
+symmetric and cancels, noise of the two sides is independent and adds. A straight slope from side to side (uneven
+attenuation) is taken out.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope.atlas import reference_mask
-from dopascope.volume import Grid
+from dopascope.atlas import reference_mask, tissue
+from dopascope.volume import MNI_2MM, Grid
 
 Array = NDArray[np.float64]
 
@@ -33,36 +33,48 @@ LAST_LAG_MM: Final = 33.0
 """Lags count fully up to 18 mm and fade out at 33 mm: noise filtered with 12 mm FWHM has an autocovariance of 17 mm
 FWHM, while what is left of anatomy has no end."""
 
-ODD_POWERS: Final = tuple((a, b, c) for a in (1, 3) for b in range(3) for c in range(3) if a + b + c <= 3)
+UPTAKE: Final = {"grey": 0.9, "white": 0.7, "csf": 0.2}
+SLOPE_FWHM_MM: Final = 10.0
+"""Blurred uptake of the atlas brain, by which flat places are told from steep ones; only the order matters."""
 
 LEAST_X_MM: Final = 12.0
 """Points nearer to the midline have correlated noise with their mirror points, which would cancel with the anatomy."""
 
-LEAST_POINTS: Final = 2000
+LEAST_POINTS: Final = 4000
 """Fewer points with a mirror point inside the field of view than this are too few to measure noise."""
 
 
 @dataclass(frozen=True, eq=False)
 class NoisePoints:
-    """Lattice points of the right half of the reference region, and where they sit in `LATTICE`."""
+    """Lattice points `(N, 3)` of the right half, their mirror points, and where the right ones sit in `LATTICE`."""
 
     right: Array
     left: Array
     index: tuple[NDArray[np.intp], ...]
-    trend: Array
-    """Orthonormal columns (N, P) of the odd polynomials at the points."""
 
 
 @cache
 def noise_points() -> NoisePoints:
-    """The pairs of mirror points that noise is measured on."""
+    """The pairs of mirror points that noise is measured on: the quieter half of the whole-brain reference.
+
+    Where the anatomy has steep slopes, a head that is not quite symmetric leaves more of them than there is noise;
+    so the half of the points where the brain of the atlas, at `SLOPE_FWHM_MM`, has the smaller slopes is taken.
+    """
     centres = LATTICE.centres_mm()
-    taken = reference_mask("whole_brain", LATTICE) & (centres[..., 0] > LEAST_X_MM)
-    index = np.nonzero(taken)
-    right = centres[index]
-    unit = right / np.abs(right).max(0)
-    columns = np.stack([np.prod(unit ** np.array(p), axis=1) for p in ODD_POWERS], 1)
-    return NoisePoints(right, right * [-1, 1, 1], index, np.linalg.qr(columns)[0])
+    index = np.nonzero(reference_mask("whole_brain", LATTICE) & (centres[..., 0] > LEAST_X_MM))
+    steep = _anatomical_slope()[tuple(np.rint(MNI_2MM.to_index(centres[index])).astype(int).T)]
+    flat = steep <= np.median(steep)
+    index = tuple(axis[flat] for axis in index)
+    return NoisePoints(centres[index], centres[index] * [-1, 1, 1], index)
+
+
+def _anatomical_slope() -> Array:
+    from scipy.ndimage import gaussian_gradient_magnitude
+
+    brain = sum(share * tissue(name).data.astype(np.float64) for name, share in UPTAKE.items())
+    sigma = SLOPE_FWHM_MM / np.sqrt(8 * np.log(2)) / MNI_2MM.spacing_mm[0]
+    found: Array = gaussian_gradient_magnitude(brain, sigma)
+    return found
 
 
 def autocovariance(right: Array, left: Array) -> Array | None:
@@ -76,14 +88,20 @@ def autocovariance(right: Array, left: Array) -> Array | None:
     seen = np.isfinite(difference)
     if seen.sum() < LEAST_POINTS:
         return None
-    trend = points.trend if seen.all() else np.linalg.qr(points.trend[seen])[0]
-    rest = difference[seen] - trend @ (trend.T @ difference[seen])
+    sideways = points.right[seen, 0]
+    rest = difference[seen] - sideways * (sideways @ difference[seen]) / (sideways @ sideways)
     box = np.zeros(LATTICE.shape)
     box[tuple(axis[seen] for axis in points.index)] = rest
     pairs = _full_pairs() if seen.all() else _pairs(tuple(axis[seen] for axis in points.index))
     covariance: Array = _correlate(box) / np.maximum(pairs, 1)
     # Of a pair, one point has lag h where the other has its mirror: only the symmetric part was measured.
-    return (covariance + covariance[::-1]) / 2 * lag_window()
+    covariance = (covariance + covariance[::-1]) / 2
+    # The slope that was taken out held noise as well: S / N at every lag, S the sum over lags of the covariance
+    # before. With the window's sum W, what was measured sums to S - S W / N.
+    window = lag_window()
+    lost = (covariance * window).sum() / (seen.sum() - window.sum())
+    kept: Array = (covariance + lost) * window
+    return kept
 
 
 @cache

@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 
 from dopascope import geometry
 from dopascope.quant.sampling import Sampler
+from dopascope.space.quality import STRIATAL_CENTRE_MM
 
 Array = NDArray[np.float64]
 
-CENTRE_MNI: Final = np.array([0.0, -18.0, 8.0])
-
-SLOPE_POINTS: Final = 3000
+SLOPE_POINTS: Final = 8000
 """Points a region used for slopes at most; a slope needs far fewer than a mean."""
 
 
 def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) -> Array:
     """Change `(6,)` of the mean over `points_mni` per mm of shift along x, y, z and per degree of tilt about x, y, z.
 
-    Shift and tilt are of the head in scan space, tilts about the scan position of `CENTRE_MNI`. With slope g at
+    Shift and tilt are of the head in scan space, tilts about the scan position of `STRIATAL_CENTRE_MM`. With slope g at
     scan position p and turn axis e through c, the intensity under a point changes by g . (e x (p - c)) =
     e . ((p - c) x g) per radian. Points outside the field of view do not count.
     """
     points = points_mni[_thinned(points_mni)]
     slopes = sampler.slopes(points) @ np.linalg.inv(mni_to_scan[:3, :3])
-    arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, CENTRE_MNI)
+    arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, STRIATAL_CENTRE_MM)
     seen = np.isfinite(slopes).all(1)
     if not seen.any():
         return np.zeros(6)

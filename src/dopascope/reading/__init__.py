@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dopascope.reading.examine import Choices, examine, read
+from dopascope.reading.examine import Choices, examine, read, reopen
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.schema import DISCLAIMER, SCHEMA, Reading
 
-__all__ = ["DISCLAIMER", "SCHEMA", "Choices", "Examination", "Images", "Reading", "examine", "read"]
+__all__ = ["DISCLAIMER", "SCHEMA", "Choices", "Examination", "Images", "Reading", "examine", "read", "reopen"]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dopascope import formats, passport, provenance, quant, space
 from dopascope.errors import GeometryError, UnsuitableError, UsageError
 from dopascope.formats.limits import Limits
@@ -14,7 +16,7 @@ from dopascope.reading import parts, readers
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.schema import EvidenceMap, PassportPart, QuantificationPart, ReaderResult, Reading
 from dopascope.reading.verdict import combine
-from dopascope.volume import Acquisition, Grid, SliceImage, Source, Volume
+from dopascope.volume import MNI_2MM, Acquisition, Grid, SliceImage, Source, Volume
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
@@ -92,8 +94,6 @@ def _in_memory(source: Any) -> Volume | SliceImage:
             expected="shape (I, J, K) and a 4 x 4 affine",
             fix="Take one volume of it and give it the affine of its file.",
         )
-    import numpy as np
-
     where = Source("in memory", "nibabel", "", orientation_from="the image's affine")
     return Volume(np.asanyarray(source.dataobj), Grid(source.shape, source.affine), source=where)
 
@@ -116,6 +116,35 @@ def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examina
     if second.verdict == "refused":
         return _refused(image, choices, second)
     return _examine_registered(image, choices, registration, second)
+
+
+def reopen(image: Volume | SliceImage, reading: Reading) -> Examination:
+    """The pixels of an earlier reading of `image`, by its recorded registration; evidence is not made again.
+
+    Raises:
+        UsageError: the reading is of another image.
+    """
+    if parts.scan(image) != reading.scan:
+        raise UsageError(
+            "This reading is of another scan.",
+            where=reading.scan.source,
+            found=parts.scan(image).sha256,
+            expected=reading.scan.sha256,
+            fix="Read the scan anew.",
+        )
+    if isinstance(image, SliceImage):
+        return Examination(reading, image)
+    if reading.registration is None or reading.quantification is None:
+        return Examination(reading, Images(scan=image, mni=None, template=None))
+    mni = space.resample(image, MNI_2MM, to_image=np.array(reading.registration.mni_to_scan))
+    return Examination(
+        reading,
+        Images(
+            scan=image,
+            mni=parts.in_reference_units(mni, reading.quantification.reference_mean),
+            template=parts.template_in_reference_units(),
+        ),
+    )
 
 
 def _examine_registered(

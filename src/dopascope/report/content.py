@@ -307,7 +307,9 @@ def short_hash(digest: str) -> str:
 
 
 def missing_parts(reading: Reading) -> Facts:
-    """Each part that does not apply, with the reason; morphometry is left out, since it is never in a DaT report."""
-    return tuple(
-        (wording.plain(name).capitalize(), why) for name, why in reading.reasons.items() if name != "morphometry"
-    )
+    """The parts that do not apply, those with the same reason together; morphometry is never in a DaT report."""
+    parts: dict[str, list[str]] = {}
+    for name, why in reading.reasons.items():
+        if name != "morphometry":
+            parts.setdefault(why, []).append(wording.plain(name))
+    return tuple((", ".join(names).capitalize(), why) for why, names in parts.items())

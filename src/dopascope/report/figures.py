@@ -57,29 +57,36 @@ class Figures:
     registration: Strip | None = None
     stored: Strip | None = None
     """The scan as it came, or the picture."""
-    thumbnail: Tile | None = None
 
 
 def draw(examination: Examination) -> Figures:
     """All figures of an examination; a refused or unregistered scan is shown as stored."""
     images = examination.images
     if isinstance(images, SliceImage):
-        stored = Strip("The picture as stored", (picture(images),))
-        return Figures(stored=stored, thumbnail=stored.tiles[0])
-    if images.mni is None:
+        return Figures(stored=Strip("The picture as stored", (picture(images),)))
+    stored = registration = None
+    if images.mni is None or examination.reading.verdict == "refused":
         stored = Strip("The scan as stored", tuple(stored_planes(images.scan)))
-        return Figures(stored=stored, thumbnail=stored.tiles[0])
-    registration = Strip("Template outlines on the scan", tuple(registration_check(images.mni)))
-    if examination.reading.verdict == "refused":
-        stored = Strip("The scan as stored", tuple(stored_planes(images.scan)))
-        return Figures(stored=stored, registration=registration, thumbnail=stored.tiles[0])
+    if images.mni is not None:
+        registration = Strip("Template outlines on the scan", tuple(registration_check(images.mni)))
+    if images.mni is None or stored:
+        return Figures(stored=stored, registration=registration)
     return Figures(
         rows=tuple(slice_rows(images)),
         planes=Strip("Planes through the striatum and projections", tuple(striatal_planes(images.mni))),
         evidence=tuple((reader, evidence_slab(images.mni, found)) for reader, found in images.evidence.items()),
         registration=registration,
-        thumbnail=slab(images.mni),
     )
+
+
+def thumbnail(examination: Examination) -> Tile:
+    """One small picture: the slab, or what there is of a scan or picture that was not read."""
+    images = examination.images
+    if isinstance(images, SliceImage):
+        return picture(images)
+    if images.mni is None or examination.reading.verdict == "refused":
+        return next(stored_planes(images.scan))
+    return slab(images.mni)
 
 
 def slice_rows(images: Images) -> Iterator[Strip]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dopascope.reading.images import Examination
+from dopascope.reading.schema import DISCLAIMER
 from dopascope.report import colour, content, figures, tiles, wording
 from dopascope.volume import SliceImage
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from dopascope.report.index import IndexEntry
 
 
 def render(examination: Examination, drawn: figures.Figures) -> str:
@@ -50,9 +55,24 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
     )
 
 
-def render_index(entries: Any, made: Any, next_steps: Any) -> str:
-    """The page that lists many readings."""
-    return _environment().get_template("index.html.j2").render(entries=entries, made=made, next_steps=next_steps)
+def render_index(
+    lines: Sequence[tuple[IndexEntry, str]], *, title: str, made: Sequence[str], next_steps: Sequence[Sequence[str]]
+) -> str:
+    """The page that lists many readings, each with the link to its report."""
+    verdicts: Counter[str] = Counter(entry.reading.verdict for entry, _ in lines)
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            lines=lines,
+            title=title,
+            made=made,
+            next_steps=next_steps,
+            counts=[(word, verdicts[word]) for word in wording.HEADLINES if word in verdicts],
+            disclaimer=DISCLAIMER,
+            display_top=_fixed()["display_top"],
+        )
+    )
 
 
 @cache

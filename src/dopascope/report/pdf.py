@@ -19,7 +19,6 @@ from dopascope.volume import SliceImage
 
 MM: Final = 72 / 25.4
 WIDTH: Final = 186 * MM
-BAR_WIDTH: Final = 62 * MM
 
 TONES: Final = {
     "normal": ("#1d6f4a", "#e8f4ee"),
@@ -44,6 +43,7 @@ RULED: Final = [
     ("TOPPADDING", (0, 0), (-1, -1), 1.6),
     ("BOTTOMPADDING", (0, 0), (-1, -1), 1.8),
 ]
+TIGHT: Final = [*RULED, ("TOPPADDING", (0, 0), (-1, -1), 0.5), ("BOTTOMPADDING", (0, 0), (-1, -1), 0.9)]
 LINES: Final = [
     *RULED,
     ("LINEBELOW", (0, 0), (-1, 0), 0.6, words.SOFT),
@@ -103,14 +103,14 @@ def _header(reading: Reading) -> Flowable:
         ("Read on", text(wording.moment(reading.created))),
         ("Passport", _badge(reading.passport.verdict)),
     )
-    right = Table([[text(name, words.HEAD_RIGHT), value] for name, value in facts], [18 * MM, 58 * MM], style=RULED)
-    return Table([[left, right]], [110 * MM, 76 * MM], style=[*RULED, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
+    right = Table([[text(name, words.HEAD_RIGHT), value] for name, value in facts], [18 * MM, 50 * MM], style=TIGHT)
+    return Table([[left, right]], [118 * MM, 68 * MM], style=[*TIGHT, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
 
 
 def _verdict(reading: Reading) -> Iterator[Flowable]:
     ink, wash = TONES[reading.verdict]
     refused = reading.verdict == "refused"
-    symbol = f'<font name="{words.RARE}" size="17">{wording.SYMBOLS[reading.verdict]}</font>'
+    symbol = f'<font size="17">{markup(wording.SYMBOLS[reading.verdict])}</font>'
     said: list[Flowable] = [
         Paragraph(f'<font color="{ink}">{symbol} {reading.verdict.capitalize()}</font>', words.VERDICT),
         text(wording.HEADLINES[reading.verdict], words.SAYS),
@@ -154,10 +154,12 @@ def _reader_table(reading: Reading) -> Flowable:
 def _films(examination: Examination, drawn: figures.Figures) -> Iterator[Flowable]:
     strips = [*drawn.rows, *([drawn.planes] if drawn.planes else [])]
     for strip in strips:
-        yield Film(strip)
+        yield Film(strip, tallest=96.0)
         yield Spacer(1, 2)
     if strips:
-        unit = "times the mean of the reference region (= 1); same scale in all pictures. R: subject's right."
+        unit = (
+            "times the mean of the reference region, in all pictures. R: subject's right. Slices of 6 mm, from below."
+        )
         yield ScaleBar(tiles.colour_bar(), content.scale_ticks(figures.DISPLAY_TOP), unit)
     if drawn.stored:
         yield Film(drawn.stored, tallest=300.0)
@@ -172,34 +174,45 @@ def _stored_note(examination: Examination) -> str:
 
 def _ratios(numbers: QuantificationPart) -> Iterator[Flowable]:
     table = content.ratio_table(numbers)
-    compared = [">Expected", ">z", ">of expected"] if table.compared else []
-    heads = _heads("Specific binding ratio", "Side", ">SBR", f">{table.level} interval", *compared)
-    rows: list[list[Any]] = [[*heads, TickRow(table.ticks, BAR_WIDTH)]]
-    previous = ""
-    for row in table.rows:
-        cells = [row.sbr, row.interval, *([row.expected, row.z, row.percent] if compared else [])]
-        shown = BarChart(row.bar, BAR_WIDTH) if row.bar else text("")
-        beside = [shown, text(row.reason, words.NOTE)] if row.reason else shown
-        name = "" if row.structure == previous else row.structure
-        previous = row.structure
-        rows.append([text(name), text(row.side), *(text(one, words.RIGHT) for one in cells), beside])
-    fixed = [34, 11, 14, 26] + ([17, 12, 18] if compared else [])
-    widths = [one * MM for one in fixed] + [BAR_WIDTH + 6]
-    yield Spacer(1, 4)
-    yield Table(rows, widths, style=[*LINES, ("VALIGN", (0, 0), (-1, -1), "MIDDLE")], hAlign="LEFT", repeatRows=1)
-    explained = "Bar: SBR; line: its interval" + ("; orange: expected at this age and sex." if compared else ".")
+    yield Spacer(1, 3)
+    yield _ratio_rows(table)
+    explained = "Bar: SBR; line: its interval" + ("; orange: expected at this age and sex." if table.compared else ".")
     method = f"Method {numbers.method_id}, reference {wording.plain(numbers.reference_region)}. {explained}"
-    yield text(method, words.NOTE)
-    for note in (*table.notes, *numbers.warnings):
-        yield text(note, words.NOTE)
+    notes = [method, *(f"Warning: {one}" for one in numbers.warnings)]
+    if table.notes:
+        notes.insert(1, f"Missing values: {'; '.join(table.notes)}")
+    yield Paragraph(" ".join(markup(f"{note.rstrip('.')}.") for note in notes), words.NOTE)
     if indices := content.index_rows(numbers):
-        yield Spacer(1, 3)
         rows = [
             [text(name), text(value, words.RIGHT), text(interval, words.RIGHT), text(definition)]
             for name, value, interval, definition in indices
         ]
         heads = _heads("Index", ">Value", ">Interval", "Definition")
-        yield Table([heads, *rows], [46 * MM, 20 * MM, 28 * MM, 92 * MM], style=LINES, repeatRows=1)
+        style = [*LINES, *TIGHT]
+        widths = [46 * MM, 20 * MM, 28 * MM, 92 * MM]
+        yield KeepTogether([Spacer(1, 3), Table([heads, *rows], widths, style=style, repeatRows=1)])
+
+
+def _ratio_rows(table: content.RatioTable) -> Flowable:
+    compared = [">Expected", ">z", ">of expected"] if table.compared else []
+    fixed = [32, 11, 14, 26] + ([16, 13, 18] if compared else [])
+    bar_width = WIDTH - sum(fixed) * MM - 6
+    heads = _heads("Specific binding ratio", "Side", ">SBR", f">{table.level} interval", *compared)
+    rows: list[list[Any]] = [[*heads, TickRow(table.ticks, bar_width)]]
+    style = [*RULED, *TIGHT, LINES[len(RULED)], ("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
+    previous = ""
+    for line, row in enumerate(table.rows, start=1):
+        cells = [row.sbr, row.interval, *([row.expected, row.z, row.percent] if compared else [])]
+        shown = BarChart(row.bar, bar_width) if row.bar else text("")
+        beside = [shown, text(row.reason, words.NOTE)] if row.reason else shown
+        new = row.structure != previous
+        if new and line > 1:
+            style.append(("LINEABOVE", (0, line), (-1, line), 0.3, words.LINE))
+        previous = row.structure
+        rows.append(
+            [text(row.structure if new else ""), text(row.side), *(text(c, words.RIGHT) for c in cells), beside]
+        )
+    return Table(rows, [one * MM for one in fixed] + [bar_width + 6], style=style, hAlign="LEFT", repeatRows=1)
 
 
 def _readers(reading: Reading) -> Iterator[Flowable]:
@@ -212,7 +225,7 @@ def _readers(reading: Reading) -> Iterator[Flowable]:
         chance = [text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
         body.append([title, _badge(one.verdict), *chance, text(one.votes), last])
     heads = _heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
-    yield Table([heads, *body], [48 * MM, 21 * MM, 18 * MM, 25 * MM, 40 * MM, 34 * MM], style=LINES, repeatRows=1)
+    yield Table([heads, *body], [46 * MM, 20 * MM, 17 * MM, 25 * MM, 48 * MM, 30 * MM], style=LINES, repeatRows=1)
     for one in rows:
         if one.grades:
             yield Spacer(1, 4)
@@ -257,6 +270,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
         right += [Film(drawn.registration, tallest=125.0), Keys(list(colour.OUTLINES.items()))]
     if reading.registration:
         right.append(_pairs(content.registration_facts(reading.registration), 24, 92))
+    yield Spacer(1, 5)
     yield Table([[left, right]], [62 * MM, 124 * MM], style=RULED)
 
 
@@ -290,7 +304,7 @@ def _prose(reading: Reading) -> Iterator[Flowable]:
         yield from (text(f"• {warning}") for warning in reading.warnings)
     if missing := content.missing_parts(reading):
         yield text("Not in this report, and why", words.SECTION)
-        yield _pairs(missing, 30, 150)
+        yield _pairs(missing, 52, 130)
     for name, sentences in (("Method", wording.method_sentences(reading)), ("Limits", wording.limits(reading))):
         yield text(name, words.SECTION)
         yield Paragraph(" ".join(markup(one) for one in sentences), words.BODY)
@@ -317,8 +331,8 @@ def _heads(*names: str) -> list[Paragraph]:
 
 
 def _pairs(facts: Sequence[tuple[str, str]], left_mm: float, right_mm: float) -> Flowable:
-    rows = [[text(name, words.HEAD), text(value)] for name, value in facts]
-    return Table(rows, [left_mm * MM, right_mm * MM], style=RULED, hAlign="LEFT")
+    rows = [[text(name, words.SOFT_BODY), text(value)] for name, value in facts]
+    return Table(rows, [left_mm * MM, right_mm * MM], style=TIGHT, hAlign="LEFT")
 
 
 def _badge(word: str) -> Paragraph:

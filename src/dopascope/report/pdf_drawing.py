@@ -63,9 +63,7 @@ def place(canvas: Canvas, image: Image.Image, x: float, y: float, width: float, 
     made = IndexedImage(image)
     if not canvas.hasForm(made.name):
         # The one step that reportlab offers no public call for: handing the document an XObject of our own.
-        document = canvas._doc
-        document.Reference(made, document.getXObjectName(made.name))
-        document.addForm(made.name, made)
+        canvas._doc.addForm(made.name, made)
     canvas.saveState()
     canvas.translate(x, y)
     canvas.scale(width, height)

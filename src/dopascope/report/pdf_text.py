@@ -25,6 +25,8 @@ PLAIN: Final = "Helvetica"
 BOLD: Final = "Helvetica-Bold"
 RARE: Final = "DejaVuSans"
 RARE_FILE: Final = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
+PAPER_MINUS: Final = str.maketrans("−", "–")
+"""Helvetica has no minus sign; its en dash is of the same length and height."""
 SIZE: Final = 7.6
 
 
@@ -34,6 +36,7 @@ def _style(name: str, size: float = SIZE, **changes: Any) -> ParagraphStyle:
 
 
 BODY: Final = _style("body")
+SOFT_BODY: Final = _style("soft", textColor=SOFT)
 RIGHT: Final = _style("right", alignment=TA_RIGHT)
 CENTRE: Final = _style("centre", alignment=TA_CENTER)
 HEAD: Final = _style("head", 7.0, fontName=BOLD, textColor=SOFT)
@@ -41,7 +44,7 @@ HEAD_RIGHT: Final = _style("head right", 7.0, fontName=BOLD, textColor=SOFT, ali
 HEAD_CENTRE: Final = _style("head centre", 7.0, fontName=BOLD, textColor=SOFT, alignment=TA_CENTER)
 NOTE: Final = _style("note", 6.9, textColor=SOFT, spaceBefore=1.5)
 TITLE: Final = _style("title", 15, fontName=BOLD)
-SECTION: Final = _style("section", 9.5, fontName=BOLD, spaceBefore=7, spaceAfter=3)
+SECTION: Final = _style("section", 9.5, fontName=BOLD, spaceBefore=7, spaceAfter=3, keepWithNext=1)
 VERDICT: Final = _style("verdict", 21, fontName=BOLD)
 SAYS: Final = _style("says", 9)
 LOUD: Final = _style("loud", 11)
@@ -56,7 +59,7 @@ def text(words: str, style: ParagraphStyle = BODY) -> Paragraph:
 def markup(words: str) -> str:
     """`words` made visible, escaped for reportlab's XML, letters that Helvetica lacks put into the second font."""
     runs: list[tuple[bool, str]] = []
-    for character in wording.visible(words):
+    for character in wording.visible(words).translate(PAPER_MINUS):
         common = _in_helvetica(character)
         shown = character if common or ord(character) in _rare_letters() else f"[U+{ord(character):04X}]"
         rare = not common and shown == character
@@ -70,7 +73,7 @@ def markup(words: str) -> str:
 def drawable(words: str) -> str:
     """`words` for a canvas that draws in Helvetica alone: other letters are spelt out."""
     return "".join(
-        one if _in_helvetica(one) else f"[U+{ord(one):04X}]" for one in wording.visible(words).replace("−", "–")
+        one if _in_helvetica(one) else f"[U+{ord(one):04X}]" for one in wording.visible(words).translate(PAPER_MINUS)
     )
 
 

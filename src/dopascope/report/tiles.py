@@ -68,7 +68,8 @@ def scaled(plane: Plane, spacing_mm: tuple[float, float]) -> Plane:
 
 def levels(plane: Plane, top: float, count: int) -> NDArray[np.uint8]:
     """0..`top` as `count` integer levels; values outside are clipped."""
-    return (np.clip(plane / top, 0, 1) * (count - 1) + 0.5).astype(np.uint8)
+    rounded: NDArray[np.uint8] = (np.clip(plane / top, 0, 1) * (count - 1) + 0.5).astype(np.uint8)
+    return rounded
 
 
 def hot(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
@@ -96,7 +97,7 @@ def grey(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
 
 
 def tint(image: Image.Image, signed: Plane) -> Image.Image:
-    """`image` as RGB with `signed` (-1..1) laid over it: orange where positive, blue where negative, denser the larger."""
+    """`image` as RGB with `signed` (-1..1) laid over it: orange above 0, blue below, denser the larger."""
     from PIL import Image
 
     base = np.asarray(image.convert("RGB"), np.float32)

@@ -172,9 +172,10 @@ def _reader_sentence(reading: Reading, index: int) -> str:
 
 def evidence_sentence(found: EvidenceMap) -> str:
     """How much of the evidence lies where the disease is, and what an even map would have."""
+    share, area = (number(100 * one, 0) for one in (found.share_inside_striatum, found.area_inside_striatum))
     return (
-        f"{number(100 * found.share_inside_striatum, 0)} % of the evidence of {found.reader} ({found.kind}) lies inside "
-        f"the striatum; an even map would have {number(100 * found.area_inside_striatum, 0)} %. {found.meaning}"
+        f"{share} % of the evidence of {found.reader} ({found.kind}) lies inside the striatum; an even map would "
+        f"have {area} %. {found.meaning}"
     )
 
 

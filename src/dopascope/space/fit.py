@@ -29,6 +29,7 @@ LONGEST_STEP_MM: Final = 15.0
 AMPLITUDE_RIDGE: Final = 1e-6
 ROBUST_AT: Final = 3.0
 """Residuals beyond this many robust standard deviations lose weight (Geman-McClure form)."""
+_SHEARED: Final = ((0, 1), (0, 2), (1, 2))
 _REACH_MM: Final = 75.0
 """Where a step is measured: displacement at this distance from the origin."""
 
@@ -68,29 +69,43 @@ class Fit:
     cost: float
 
 
-def pose_matrix(pose: NDArray[np.float64], origin: NDArray[np.float64], centre: NDArray[np.float64]) -> geometry.Affine:
+def pose_matrix(pose: Vector, origin: Vector, centre: Vector) -> geometry.Affine:
     """Template mm to scan mm: scale and shear, then turn about `origin`, then `origin` goes to `centre` + shift."""
-    shift, turn, scale, shear = pose[:3], pose[3:6], pose[6:9], pose[9:12]
-    matrix = geometry.rotation(np.rad2deg(turn))
-    stretch = np.diag(np.exp(scale))
-    for (a, b), value in zip(((0, 1), (0, 2), (1, 2)), shear, strict=True):
-        stretch[a, b] = stretch[b, a] = value
-    matrix[:3, :3] = matrix[:3, :3] @ stretch
-    matrix[:3, 3] = centre + shift - matrix[:3, :3] @ origin
+    matrix = geometry.rotation(np.rad2deg(pose[3:6]))
+    matrix[:3, :3] = matrix[:3, :3] @ _stretch(pose)
+    matrix[:3, 3] = centre + pose[:3] - matrix[:3, :3] @ origin
     return matrix
 
 
-def pose_slopes(pose: NDArray[np.float64], origin: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+def pose_slopes(pose: Vector, origin: Vector) -> Vector:
     """Derivative of the upper 12 matrix entries with respect to the pose: `(12 entries, 12 parameters)`."""
-    step = 1e-4
-    columns = []
-    for k in range(PARAMETERS):
-        ahead, back = pose.copy(), pose.copy()
-        ahead[k] += step
-        back[k] -= step
-        change = pose_matrix(ahead, origin, centre) - pose_matrix(back, origin, centre)
-        columns.append(change[:3].ravel() / (2 * step))
-    return np.stack(columns, axis=1)
+    turn, stretch = geometry.rotation(np.rad2deg(pose[3:6]))[:3, :3], _stretch(pose)
+    about_z = geometry.rotation([0, 0, np.rad2deg(pose[5])])[:3, :3]
+    spins = (turn @ _spin(0), about_z @ _spin(1) @ about_z.T @ turn, _spin(2) @ turn)
+    linear = np.zeros((PARAMETERS, 3, 3))
+    for axis in range(3):
+        linear[3 + axis] = spins[axis] @ stretch
+        linear[6 + axis][:, axis] = turn[:, axis] * np.exp(pose[6 + axis])
+    for k, (a, b) in enumerate(_SHEARED):
+        linear[9 + k][:, a], linear[9 + k][:, b] = turn[:, b], turn[:, a]
+    offset = -linear @ origin
+    offset[:3] += np.eye(3)
+    return np.concatenate([linear, offset[:, :, None]], axis=2).reshape(PARAMETERS, 12).T
+
+
+def _stretch(pose: Vector) -> Vector:
+    stretch = np.diag(np.exp(pose[6:9]))
+    for k, (a, b) in enumerate(_SHEARED):
+        stretch[a, b] = stretch[b, a] = pose[9 + k]
+    return stretch
+
+
+def _spin(axis: int) -> Vector:
+    """Derivative of a rotation about `axis` at angle 0."""
+    spin = np.zeros((3, 3))
+    b, c = (axis + 1) % 3, (axis + 2) % 3
+    spin[c, b], spin[b, c] = 1, -1
+    return spin
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,7 @@ def gauss_newton(problem: Problem, start: Vector, steps: int) -> Fit:
             break
         if problem.robust:
             robustness = _robust_weights(residual, weight, problem.level.protected)
-        length = _length_mm(pose_slopes(pose, problem.origin, problem.centre) @ change, problem.level)
+        length = _length_mm(pose_slopes(pose, problem.origin) @ change, problem.level)
         pose = pose + change * min(1.0, LONGEST_STEP_MM / max(length, 1e-9))
         moved = min(length, LONGEST_STEP_MM)
     return replace(fit, moved_mm=moved)
@@ -139,7 +154,7 @@ def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, 
     weighted = design * weight[:, None]
     gram = (weighted.T @ design).astype(np.float64)
     right = (weighted.T @ value).astype(np.float64)
-    amplitudes, normal, pull = _profiled(gram, right, pose_slopes(pose, problem.origin, problem.centre))
+    amplitudes, normal, pull = _profiled(gram, right, pose_slopes(pose, problem.origin))
     residual = value - level.basis @ amplitudes.astype(np.float32)
     total = max(float(weight.sum()), 1e-9)
     variance = float(weight @ residual**2) / total
@@ -150,7 +165,8 @@ def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, 
     astray = pose - problem.prior_mean
     change = np.zeros(PARAMETERS)
     free = problem.free
-    change[free] = -np.linalg.solve((normal * per_point + prior)[np.ix_(free, free)], (pull * per_point + prior @ astray)[free])
+    curvature, downhill = normal * per_point + prior, pull * per_point + prior @ astray
+    change[free] = -np.linalg.solve(curvature[np.ix_(free, free)], downhill[free])
     unexplained = min(variance / max(spread, 1e-30), 1.0)
     seen_share = float((level.weight * seen).sum() / level.weight.sum())
     samples = float(level.weight.sum()) * level.point_ml / problem.sample_ml
@@ -162,7 +178,8 @@ def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, 
 def _profiled(gram: Vector, right: Vector, slopes: Vector) -> tuple[Vector, Vector, Vector]:
     """Amplitudes at this pose, and information `(12, 12)` and slope `(12,)` of the pose without what they explain."""
     parts = gram[12:, 12:]
-    parts = parts + AMPLITUDE_RIDGE * np.trace(parts) / len(parts) * np.eye(len(parts))
+    # The floor keeps the system solvable where no point at all is seen.
+    parts = parts + max(AMPLITUDE_RIDGE * np.trace(parts) / len(parts), AMPLITUDE_RIDGE) * np.eye(len(parts))
     amplitudes = np.linalg.solve(parts, -right[12:])
     cross = gram[:12, 12:]
     normal = slopes.T @ (gram[:12, :12] - cross @ np.linalg.solve(parts, cross.T)) @ slopes

@@ -12,6 +12,7 @@ from dopascope import geometry
 from dopascope.volume import Volume
 
 Floats = NDArray[np.float32]
+Floats64 = NDArray[np.float64]
 
 _CUT_SHARE: Final = 0.3
 """A plane next to an empty one that holds this share of the scan's bright level is a cut, not the end of the head."""
@@ -40,7 +41,7 @@ class Lattice:
         """
         at = points @ (self.to_node @ matrix)[:3].T
         top = np.array(self.shape) - 1
-        seen = ((at >= -0.5) & (at <= top + 0.5)).all(axis=1)
+        seen = np.asarray(((at >= -0.5) & (at <= top + 0.5)).all(axis=1))
         np.clip(at, 0, top, out=at)
         low = np.minimum(at.astype(np.int32), np.maximum(top - 1, 0).astype(np.int32))
         part = (at - low).astype(np.float32)
@@ -57,29 +58,39 @@ class Lattice:
         return found[:, 0], found[:, 1:], seen
 
 
-def build_lattice(volume: Volume, *, sigma_mm: float, spacing_mm: float) -> Lattice:
-    """Blur `volume` by a Gaussian of `sigma_mm` and sample it every `spacing_mm`, in three small matrix products."""
-    matrices = [
-        _blur_matrix(n, step, sigma_mm, spacing_mm)
-        for n, step in zip(volume.grid.shape, volume.grid.spacing_mm, strict=True)
-    ]
-    data = volume.data @ matrices[2].T
-    data = matrices[1] @ data
-    data = (matrices[0] @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
-    to_voxel = np.diag([*(spacing_mm / np.array(volume.grid.spacing_mm)), 1.0])
-    to_node = np.linalg.inv(volume.grid.affine @ to_voxel)
-    along = np.stack([np.gradient(data, axis=a) if data.shape[a] > 1 else np.zeros_like(data) for a in range(3)], -1)
-    slopes = along.reshape(-1, 3) @ to_node[:3, :3].astype(np.float32)
-    table = np.concatenate([data.reshape(-1, 1), slopes], axis=1).astype(np.float32)
-    return Lattice(np.ascontiguousarray(table), (data.shape[0], data.shape[1], data.shape[2]), to_node)
+def smoothed(
+    data: Floats, step_mm: tuple[float, float, float], *, sigma_mm: float, nodes_mm: tuple[Floats64, Floats64, Floats64]
+) -> Floats:
+    """`data` blurred by a Gaussian of `sigma_mm` and read at `nodes_mm` along each axis, in three small matrix products.
+
+    Positions count from the first voxel in mm. Rows of weights sum to 1 over the voxels there are, so that the edge of
+    the field does not darken.
+    """
+    i, j, k = (_weights(n, s, sigma_mm, at) for n, s, at in zip(data.shape, step_mm, nodes_mm, strict=True))
+    turned = j @ (data @ k.T)
+    turned = (i @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:])
+    return np.asarray(turned, np.float32)
 
 
-def _blur_matrix(size: int, step_mm: float, sigma_mm: float, spacing_mm: float) -> Floats:
-    """`(nodes, size)` Gaussian weights, each row summing to 1 over the voxels there are."""
-    nodes = np.arange(max(int((size - 1) * step_mm / spacing_mm) + 1, 1)) * spacing_mm
+def _weights(size: int, step_mm: float, sigma_mm: float, at_mm: Floats64) -> Floats:
     sigma = max(sigma_mm, 0.5 * step_mm)  # narrower than the voxels a Gaussian no longer interpolates
-    weights = np.exp(-0.5 * ((nodes[:, None] - np.arange(size) * step_mm) / sigma) ** 2)
+    weights = np.exp(-0.5 * ((at_mm[:, None] - np.arange(size) * step_mm) / sigma) ** 2)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def build_lattice(volume: Volume, *, sigma_mm: float, spacing_mm: float) -> Lattice:
+    """`volume` blurred by a Gaussian of `sigma_mm`, every `spacing_mm` along its own axes."""
+    grid = volume.grid
+    x, y, z = (
+        np.arange(max(int((n - 1) * step / spacing_mm) + 1, 1)) * spacing_mm
+        for n, step in zip(grid.shape, grid.spacing_mm, strict=True)
+    )
+    data = smoothed(volume.data, grid.spacing_mm, sigma_mm=sigma_mm, nodes_mm=(x, y, z))
+    to_node = np.linalg.inv(grid.affine @ np.diag([*(spacing_mm / np.array(grid.spacing_mm)), 1.0]))
+    along = [np.gradient(data, axis=a) if data.shape[a] > 1 else np.zeros_like(data) for a in range(3)]
+    slopes = np.stack(along, axis=-1).reshape(-1, 3) @ to_node[:3, :3].astype(np.float32)
+    table = np.ascontiguousarray(np.concatenate([data.reshape(-1, 1), slopes], axis=1), np.float32)
+    return Lattice(table, (data.shape[0], data.shape[1], data.shape[2]), np.asarray(to_node, np.float64))
 
 
 def measured_field(volume: Volume) -> tuple[slice, slice, slice]:

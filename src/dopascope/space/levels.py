@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.space.fit import Level
-from dopascope.space.template import TEMPLATE_FWHM_MM, blurred, sharp_parts
+from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, sharp_parts
 from dopascope.volume import MNI_2MM
 
 ORIGIN_MM: Final = (0.0, -20.0, 8.0)
@@ -33,7 +33,6 @@ def level(extra_sigma_mm: float, step: int, near_step: int, near_weight: float) 
     those around the striatum `near_weight` times over.
     """
     inside = _region()
-    near = np.zeros(MNI_2MM.shape, bool)
     axes = [MNI_2MM.affine[a, a] * np.arange(n) + MNI_2MM.affine[a, 3] for a, n in enumerate(MNI_2MM.shape)]
     within = [(low <= x) & (x <= high) for x, (low, high) in zip(axes, STRIATAL_BOX, strict=True)]
     near = within[0][:, None, None] & within[1][None, :, None] & within[2][None, None, :]
@@ -41,7 +40,7 @@ def level(extra_sigma_mm: float, step: int, near_step: int, near_weight: float) 
         [np.argwhere(_every(step) & inside & ~near), np.argwhere(_every(near_step) & inside & near)]
     )
     is_near = near[tuple(index.T)]
-    fwhm = float(np.hypot(TEMPLATE_FWHM_MM, extra_sigma_mm * np.sqrt(8 * np.log(2))))
+    fwhm = float(np.hypot(TEMPLATE_FWHM_MM, extra_sigma_mm * FWHM_PER_SIGMA))
     basis = [blurred(part, fwhm)[tuple(index.T)] for part in sharp_parts().values()]
     striatum = sum(blurred(w, fwhm)[tuple(index.T)] for w in atlas.striatum_weights().values())
     return Level(
@@ -64,7 +63,7 @@ def _region() -> NDArray[np.bool_]:
 
     near_brain = distance_transform_edt(atlas.tissue("brain").data < 0.5, sampling=2.0) <= REGION_MARGIN_MM
     height = MNI_2MM.affine[2, 2] * np.arange(MNI_2MM.shape[2]) + MNI_2MM.affine[2, 3]
-    return np.asarray(near_brain & (height >= LOWEST_Z_MM))
+    return np.asarray(near_brain & (height >= LOWEST_Z_MM), bool)
 
 
 def _every(step: int) -> NDArray[np.bool_]:

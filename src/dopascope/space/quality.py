@@ -1,20 +1,49 @@
-"""How far a registration can be trusted: a figure of 0 to 1 with reasons, and the uncertainty of the pose."""
+"""How far a registration can be trusted: a figure of 0 to 1 with reasons, and the uncertainty of the pose.
+
+Each check gives 1 where good registrations lie, 0 where failed ones lie, and a straight line between. The
+figure is the worst check, so a reader sees at once which one spoke: nothing is averaged away.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import geometry
-from dopascope.space import levels
-from dopascope.space.fit import Fit, Problem, gauss_newton, pose_slopes
+from dopascope.space.fit import Fit, Level, Problem, Vector, pose_slopes
+from dopascope.space.lattice import Lattice
 
 STRIATAL_CENTRE_MM: Final = (0.0, 4.0, 3.0)
 """Middle of both striata; shifts and tilts are counted here."""
 ACCEPTED_FROM: Final = 0.5
+
+LOCAL_STEPS: Final = 4
+LOCAL_PRIOR_MM: Final = 6.0
+SIDE_REACH_MM: Final = ((24.0, 32.0, 26.0), (22.0, 4.0, 4.0))
+"""Half widths and (right-sided) middle of the box around one striatum."""
+INNER_TISSUE: Final = 0.75
+"""Blurred tissue from here on counts as inside the brain."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a good registration has: `value` scores 0 at `bad`, 1 at `good`, linear between."""
+
+    name: str
+    value: float
+    bad: float
+    good: float
+    complaint: str
+
+    @property
+    def score(self) -> float:
+        """0 to 1."""
+        if not np.isfinite(self.value):
+            return 0.0
+        return float(np.clip((self.value - self.bad) / (self.good - self.bad), 0, 1))
 
 
 @dataclass(frozen=True)
@@ -24,18 +53,95 @@ class Verdict:
     quality: float
     accepted: bool
     reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
 
 
-def judge(problem: Problem, fit: Fit, starts: list[Fit], matrix: geometry.Affine) -> Verdict:
-    """Judge the pose `matrix`."""
-    quality = float(np.clip((fit.explained - 0.5) / 0.4, 0, 1))
-    return Verdict(quality, quality >= ACCEPTED_FROM, ())
+def judge(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix: geometry.Affine) -> Verdict:
+    """Judge the pose `matrix`, which is the fit's own or a manual correction of it."""
+    checks = tuple(_checks(coarse, fine, fit, starts, matrix))
+    quality = min(check.score for check in checks)
+    reasons = tuple(
+        f"{check.complaint} ({check.value:.2f}; sound from {check.good:g})" for check in checks if check.score < 1
+    )
+    return Verdict(quality, quality >= ACCEPTED_FROM, reasons, checks)
+
+
+def _checks(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix: geometry.Affine) -> list[Check]:
+    near = coarse.level.protected
+    tissue, _ = explained(coarse.lattice, coarse.level, matrix, ~near)
+    whole, contrast = explained(coarse.lattice, coarse.level, matrix, np.ones_like(near))
+    shifts = [local_shift(fine, matrix, side) for side in (-1, 1)]
+    apart = max(float(np.linalg.norm(shift)) for shift in shifts)
+    seen = fine.lattice.look_up(fine.level.points, matrix)[2]
+    scale = np.linalg.norm(matrix[:3, :3], axis=0)
+    tilt = np.abs(geometry.rotation_degrees(matrix))
+    return [
+        Check("tissue", tissue, 0.55, 0.85, "the outline of the brain does not fit the template"),
+        Check("whole", whole, 0.65, 0.85, "brain and striata together do not fit the template"),
+        Check("contrast", contrast, 0.0, 0.1, "nothing brighter than the brain lies where the striata belong"),
+        Check("local", apart, 6.5, 2.5, "the striata would rather lie elsewhere, mm"),
+        Check("seen", float(seen.mean()), 0.6, 0.75, "too little of the brain is inside the field"),
+        Check("striatum_seen", float(seen[fine.level.protected].mean()), 0.85, 0.98, "the striata leave the field"),
+        Check("scale", float(np.abs(np.log(scale)).max()), 0.35, 0.22, "the head has an implausible size, log"),
+        Check("tilt", float(tilt.max()), 45.0, 30.0, "the head is turned implausibly far, degrees"),
+        Check("settled", fit.moved_mm, 1.4, 0.4, "the fit did not settle, mm"),
+    ]
+
+
+def explained(
+    lattice: Lattice, level: Level, matrix: geometry.Affine, among: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Share of the scan's variance that the parts explain at the points `among`, and the striatal contrast.
+
+    The contrast is the mean of striatal points over the median of the tissue around, minus 1.
+    """
+    value, _, seen = lattice.look_up(level.points, matrix)
+    used = seen & among
+    if used.sum() < 4 * level.basis.shape[1]:
+        return 0.0, 0.0
+    weight, basis, scan = level.weight[used], level.basis[used], value[used]
+    root = np.sqrt(weight)
+    amplitudes = np.linalg.lstsq(basis * root[:, None], scan * root, rcond=1e-4)[0]
+    rest = weight @ (scan - basis @ amplitudes) ** 2
+    mean = float(weight @ scan / weight.sum())
+    spread = float(weight @ (scan - mean) ** 2)
+    inside = seen & ~level.protected & (level.basis[:, 0] > INNER_TISSUE)
+    level_of_tissue = float(np.median(value[inside])) if inside.any() else 0.0
+    striatal = value[seen & level.protected]
+    contrast = float(striatal.mean()) / level_of_tissue - 1 if len(striatal) and level_of_tissue > 0 else 0.0
+    return 1 - float(rest) / max(spread, 1e-30), contrast
+
+
+def local_shift(problem: Problem, matrix: geometry.Affine, side: int) -> Vector:
+    """How far (mm, scan axes) the striatum of one side (-1 left, 1 right) would move if it were free to.
+
+    The same fit as the whole head's, but of a shift alone and of the points around one striatum, with amplitudes of
+    its own. Zero is drawn to by a prior of `LOCAL_PRIOR_MM`, for a striatum without uptake has no say.
+    """
+    level = problem.level
+    reach, middle = np.array(SIDE_REACH_MM[0]), np.array(SIDE_REACH_MM[1]) * [side, 1, 1]
+    box = (np.abs(level.points[:, :3] - middle) <= reach).all(axis=1)
+    points, basis, weight = level.points[box], level.basis[box], level.weight[box]
+    per_sample = level.point_ml / problem.sample_ml
+    shift = np.zeros(3)
+    for _ in range(LOCAL_STEPS):
+        value, slope, seen = problem.lattice.look_up(points, geometry.translation(shift) @ matrix)
+        root = np.sqrt(weight * seen)[:, None]
+        frame = np.linalg.qr(basis * root)[0]
+        slope, value = slope * root, value * root[:, 0]
+        slope = slope - frame @ (frame.T @ slope)
+        value = value - frame @ (frame.T @ value)
+        variance = max(float(value @ value) / max(float((root**2).sum()), 1e-9), 1e-30)
+        normal = (slope.T @ slope) * per_sample / variance + np.eye(3) / LOCAL_PRIOR_MM**2
+        change = -np.linalg.solve(normal, (slope.T @ value) * per_sample / variance + shift / LOCAL_PRIOR_MM**2)
+        shift = shift + change * min(1.0, LOCAL_PRIOR_MM / max(float(np.linalg.norm(change)), 1e-9))
+    return shift
 
 
 def pose_covariance(problem: Problem, fit: Fit) -> NDArray[np.float64]:
     """Uncertainty `(6, 6)` of shift (mm) at the middle of the striatum and tilt (degrees), along scan axes."""
     spread = np.linalg.inv(fit.normal + np.diag(problem.prior_sd**-2.0))
-    slopes = pose_slopes(fit.pose, problem.origin, problem.centre).reshape(3, 4, -1)
+    slopes = pose_slopes(fit.pose, problem.origin).reshape(3, 4, -1)
     shift = np.einsum("rcp,c->rp", slopes, np.array([*STRIATAL_CENTRE_MM, 1.0]))
     spin = np.einsum("rcp,cd->rdp", slopes[:, :3], np.linalg.inv(fit.matrix[:3, :3]))
     tilt = np.stack([spin[2, 1] - spin[1, 2], spin[0, 2] - spin[2, 0], spin[1, 0] - spin[0, 1]]) / 2

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dopascope import geometry
 from dopascope.errors import UnsuitableError
 from dopascope.space import levels
-from dopascope.space.fit import PARAMETERS, Fit, Problem, gauss_newton
-from dopascope.space.lattice import Lattice, build_lattice, measured_field
-from dopascope.space.localise import Head, localise
+from dopascope.space.fit import PARAMETERS, Fit, Level, Problem, gauss_newton
+from dopascope.space.lattice import build_lattice, measured_field
+from dopascope.space.localise import localise
 from dopascope.space.orient import canonical
 from dopascope.space.quality import STRIATAL_CENTRE_MM, judge, pose_covariance
 from dopascope.space.resample import resample
@@ -111,20 +111,22 @@ def register(volume: Volume, *, manual: Manual | None = None) -> Registration:
         UnsuitableError: a voxel is not finite, or no head is found.
     """
     scan = _measured(volume)
-    coarse = build_lattice(scan, sigma_mm=COARSE_SIGMA_MM, spacing_mm=COARSE_SPACING_MM)
-    head = localise(coarse)
-    starts = _coarse_fits(coarse, head)
-    fine = build_lattice(scan, sigma_mm=FINE_SIGMA_MM, spacing_mm=FINE_SPACING_MM)
-    problem = Problem(fine, _fine_level(), np.array(levels.ORIGIN_MM), head.centre_mm, FINE_CELL_ML)
-    fit = gauss_newton(problem, starts[0].pose, FINE_STEPS)
+    lattice = build_lattice(scan, sigma_mm=COARSE_SIGMA_MM, spacing_mm=COARSE_SPACING_MM)
+    head = localise(lattice)
+    origin = np.array(levels.ORIGIN_MM)
+    coarse = Problem(lattice, _coarse_level(), origin, head.centre_mm, COARSE_CELL_ML)
+    starts = _coarse_fits(coarse)
+    lattice = build_lattice(scan, sigma_mm=FINE_SIGMA_MM, spacing_mm=FINE_SPACING_MM)
+    fine = Problem(lattice, _fine_level(), origin, head.centre_mm, FINE_CELL_ML)
+    fit = gauss_newton(fine, starts[0].pose, FINE_STEPS)
     matrix = fit.matrix if manual is None else fit.matrix @ np.linalg.inv(manual.matrix)
-    verdict = judge(problem, fit, starts, matrix)
+    verdict = judge(coarse, fine, fit, starts, matrix)
     return Registration(
         mni_to_scan=matrix,
         quality=verdict.quality,
         accepted=verdict.accepted,
         reasons=verdict.reasons,
-        pose_covariance=pose_covariance(problem, fit),
+        pose_covariance=pose_covariance(fine, fit),
         tilt_deg=_three(geometry.rotation_degrees(matrix)),
         scale=_three(np.linalg.norm(matrix[:3, :3], axis=0)),
         method=METHOD if manual is None else f"{METHOD}+manual",
@@ -161,17 +163,16 @@ def _measured(volume: Volume) -> Volume:
     return Volume(data, Grid(data.shape, affine))
 
 
-def _coarse_level() -> levels.Level:
+def _coarse_level() -> Level:
     return levels.level(COARSE_SIGMA_MM, 4, 4, 1.0)
 
 
-def _fine_level() -> levels.Level:
+def _fine_level() -> Level:
     return levels.level(FINE_SIGMA_MM, 3, 2, STRIATAL_WEIGHT)
 
 
-def _coarse_fits(lattice: Lattice, head: Head) -> list[Fit]:
+def _coarse_fits(problem: Problem) -> list[Fit]:
     """Fits from every start, the best first; only the most promising are carried to the end."""
-    problem = Problem(lattice, _coarse_level(), np.array(levels.ORIGIN_MM), head.centre_mm, COARSE_CELL_ML)
     first = []
     for height in START_HEIGHTS_MM:
         for pitch in START_PITCHES_DEG:

@@ -11,14 +11,15 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dopascope import atlas
+from dopascope.space.lattice import Floats, smoothed
 from dopascope.volume import MNI_2MM, Step, Volume
 
 Ellipsoids = tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]
 """Centre on the right side and semi-axes, mm."""
 
+FWHM_PER_SIGMA: Final = float(np.sqrt(8 * np.log(2)))
 TEMPLATE_FWHM_MM: Final = 11.0
 """Reconstructed resolution in the middle of the head, between 7 mm (brain cameras) and 16 mm (filtered LEHR)."""
 
@@ -41,7 +42,7 @@ Without it the striata of CIT168, Allen and BigBrain were fitted 2 mm too far fo
 
 @lru_cache(maxsize=1)
 def dat_template() -> Volume:
-    """Mean normal DaT scan, `(91, 109, 91)` on `MNI_2MM`, symmetric in x; grey matter far from the striatum is near 1."""
+    """Mean normal DaT scan, `(91, 109, 91)` on `MNI_2MM`, symmetric in x; grey matter is near 1."""
     activity = _background() + SCALP_UPTAKE * _shell()
     for region, weight in atlas.striatum_weights().items():
         activity = activity * (1 - weight) + weight * (1 + TYPICAL_SBR[region.rsplit("_", 1)[0]])
@@ -52,7 +53,7 @@ def dat_template() -> Volume:
 
 
 @lru_cache(maxsize=1)
-def sharp_parts() -> dict[str, NDArray[np.float32]]:
+def sharp_parts() -> dict[str, Floats]:
     """The parts before blurring, name -> `(91, 109, 91)`: tissues, depth, scalp,
     glands, accumbens and each striatal region.
 
@@ -76,25 +77,23 @@ def sharp_parts() -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(part, np.float32) for name, part in parts.items()}
 
 
-def blurred(activity: NDArray[np.floating], fwhm_mm: float) -> NDArray[np.float32]:
+def blurred(activity: Floats, fwhm_mm: float) -> Floats:
     """`activity` on `MNI_2MM` seen with a Gaussian resolution of `fwhm_mm`."""
-    from scipy.ndimage import gaussian_filter
-
-    sigma = fwhm_mm / np.sqrt(8 * np.log(2)) / 2.0  # voxels of 2 mm
-    smooth: NDArray[np.float32] = gaussian_filter(np.asarray(activity, np.float32), sigma, mode="nearest")
-    return smooth
+    nodes = tuple(2.0 * np.arange(n) for n in MNI_2MM.shape)
+    return smoothed(activity, MNI_2MM.spacing_mm, sigma_mm=fwhm_mm / FWHM_PER_SIGMA, nodes_mm=nodes)
 
 
-def _background() -> NDArray[np.float32]:
+def _background() -> Floats:
     grey, white, csf = (atlas.tissue(name).data for name in ("grey", "white", "csf"))
-    return grey + WHITE_UPTAKE * white + FLUID_UPTAKE * csf
+    background: Floats = grey + WHITE_UPTAKE * white + FLUID_UPTAKE * csf
+    return background
 
 
-def _shell() -> NDArray[np.float32]:
-    return np.clip(atlas.tissue("head").data - atlas.tissue("brain").data, 0, 1)
+def _shell() -> Floats:
+    return np.asarray(np.clip(atlas.tissue("head").data - atlas.tissue("brain").data, 0, 1), np.float32)
 
 
-def _ellipsoids(shapes: Ellipsoids, side: int) -> NDArray[np.float32]:
+def _ellipsoids(shapes: Ellipsoids, side: int) -> Floats:
     """Solid ellipsoids on one side of the head (-1 left, 1 right)."""
     points = MNI_2MM.centres_mm()
     found = np.zeros(MNI_2MM.shape, bool)
