@@ -21,9 +21,7 @@ def entries(examinations: dict[str, Examination], folder: Path) -> list[report.I
     ]
 
 
-def test_every_reading_has_a_line_with_picture_verdict_and_link(
-    examinations: dict[str, Examination], tmp_path: Path, parse: Any
-) -> None:
+def test_every_reading_has_a_line(examinations: dict[str, Examination], tmp_path: Path, parse: Any) -> None:
     made = ["Five examinations were made by code."]
     steps = ["Read your own: `dopascope read SCAN --out reading`"]
     path = report.write_index(
@@ -83,9 +81,7 @@ def test_disagreement_is_told_from_agreement(examinations: dict[str, Examination
     assert said["uncertain"].startswith("dat-spect-ud says uncertain")
 
 
-def test_an_index_may_lie_elsewhere_than_its_reports(
-    examinations: dict[str, Examination], tmp_path: Path, parse: Any
-) -> None:
+def test_an_index_may_lie_elsewhere(examinations: dict[str, Examination], tmp_path: Path, parse: Any) -> None:
     path = report.write_index(entries(examinations, tmp_path / "reports"), tmp_path / "pages" / "index.html")
     links = [attributes["href"] for tag, attributes in parse(path.read_text()).tags if tag == "a"]
     assert links[0] == "../reports/normal/report.html"

@@ -45,9 +45,7 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text.replace("−", "–")).rstrip(".")
 
 
-def test_every_number_and_word_of_the_reading_is_in_the_pdf(
-    examination: Examination, words_of: Any, numbers_of: Any
-) -> None:
+def test_every_number_of_the_reading_is_in_the_pdf(examination: Examination, words_of: Any, numbers_of: Any) -> None:
     text = squeezed(words_of(rendered(examination)))
     missing = [one for one in numbers_of(examination.reading) if squeezed(one) not in text]
     # A verdict begins its line with a capital.

@@ -35,8 +35,8 @@ NEXT: Final = (
     "`dopascope doctor` checks this installation.",
 )
 MADE: Final = (
-    f"{DRAWN} simulated people, half of them with an asymmetric dopamine deficit, each on one of several simulated cameras, in a "
-    "pose and an axis order of its own; every other scan is stored as DICOM, the rest as NIfTI.",
+    f"{DRAWN} simulated people, half of them with an asymmetric dopamine deficit, each on one of several simulated "
+    "cameras, in a pose and an axis order of its own; every other scan is stored as DICOM, the rest as NIfTI.",
     "No figure here is of a real person, and none may be compared with clinical figures.",
 )
 

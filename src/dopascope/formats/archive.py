@@ -95,12 +95,12 @@ def _files_below(root: Path, skipped: Counter[str]) -> Iterator[os.DirEntry[str]
                     skipped["hidden files"] += 1
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
+                elif not entry.is_file():
+                    skipped["links to folders, devices and pipes"] += 1
                 elif entry.is_symlink() and not os.path.realpath(entry.path).startswith(inside):
                     skipped["links that lead outside"] += 1
-                elif entry.is_file():
-                    yield entry
                 else:
-                    skipped["links to folders, devices and pipes"] += 1
+                    yield entry
 
 
 def _zip(path: Path, limits: Limits) -> Listing:

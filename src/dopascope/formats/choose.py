@@ -71,7 +71,7 @@ def survey(path: str | Path, limits: Limits | None = None) -> list[Candidate]:
     Raises:
         InputError: nothing is there, a damaged archive, or a limit passed.
     """
-    candidates, _ = _surveyed(Path(path), limits or Limits())
+    candidates, _ = _surveyed(Path(path), ReadOptions(limits=limits or Limits()))
     return candidates
 
 
@@ -88,8 +88,11 @@ def choose(path: str | Path, series: str | None = None, limits: Limits | None = 
         UsageError: no candidate has the id `series`.
         InputError: nothing there can be read; says why for each.
     """
-    path = Path(path)
-    candidates, skipped = _surveyed(path, limits or Limits())
+    return _chosen(Path(path), series, ReadOptions(limits=limits or Limits()))
+
+
+def _chosen(path: Path, series: str | None, options: ReadOptions) -> Candidate:
+    candidates, skipped = _surveyed(path, options)
     if not candidates:
         raise _nothing(path, skipped)
     if series is not None:
@@ -126,14 +129,16 @@ def _check_complete(meant: Candidate, candidates: list[Candidate]) -> None:
 
 def read_chosen(path: str | Path, series: str | None, options: ReadOptions) -> Volume | SliceImage:
     """Read what `choose` picks. `Source.path` is `path` as the caller gave it: member names may name a person."""
-    candidate = choose(path, series, options.limits)
+    candidate = _chosen(Path(path), series, options)
     if candidate.error is not None and candidate.reader == _DAMAGED:
         raise candidate.error
     image = READERS[candidate.reader].read(candidate.blobs, options)
     return image if image.source is None else replace(image, source=replace(image.source, path=str(path)))
 
 
-def _surveyed(path: Path, limits: Limits) -> tuple[list[Candidate], Counter[str]]:
+def _surveyed(path: Path, options: ReadOptions) -> tuple[list[Candidate], Counter[str]]:
+    """Candidates, judged by `options`, and how many files were passed over for which reason."""
+    limits = options.limits
     if not path.is_dir() and not path.is_file():
         raise UnreadableError("There is no such file or folder.", where=path, fix="Check the path.")
     alone = Blob(str(path), path=path)
@@ -152,7 +157,6 @@ def _surveyed(path: Path, limits: Limits) -> tuple[list[Candidate], Counter[str]
             found.append(_damaged(blob, refusal(blob)))
         else:
             skipped["files of no kind that is read" if blob.size else "empty files"] += 1
-    options = ReadOptions(limits=limits)
     groups = _grouped(images, skipped)
     return _with_ids([_candidate(group, options) for group in groups]) + _unique(found), skipped
 
@@ -161,6 +165,7 @@ def _parse(blob: Blob, limits: Limits, images: list[ParsedBlob], found: list[Can
     """Parse one DICOM file for the survey; a damaged one is a candidate that cannot be read."""
     try:
         header = header_of(blob, limits, dicom_series.WANTED)
+        _check_whole(header)
         _key(header, blob)
     except InputError as error:
         found.append(_damaged(blob, error))
@@ -171,12 +176,34 @@ def _parse(blob: Blob, limits: Limits, images: list[ParsedBlob], found: list[Can
         images.append(ParsedBlob(blob.name, blob.path, blob.content, blob.beside, header))
 
 
+def _check_whole(header: Header) -> None:
+    """An image without pixels has lost its end; other objects (reports, plans) never had any."""
+    kind = header.text("SOPClassUID")
+    if header.pixels is None and (kind is None or kind in _IMAGE_CLASSES):
+        raise UnreadableError(
+            "The DICOM file ends before its pixels.",
+            where=header.name,
+            found=f"SOP class {kind or 'not stated'}, no pixel data",
+            expected="pixel data",
+            fix="Copy or export the file again.",
+        )
+
+
 def _damaged(blob: Blob, error: InputError) -> Candidate:
     return Candidate(Path(blob.name).name, _DAMAGED, (blob,), "damaged DICOM file", False, error.what, error=error)
 
 
 _DAMAGED: Final = "none"
 """Stands for the reader of a file that none can read."""
+
+_IMAGE_CLASSES: Final = {
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.128",
+    dicom_nuclear.NM_CLASS,
+    *dicom_enhanced.ENHANCED_CLASSES,
+}
+"""CT, MR, PT and NM image storage: objects that cannot do without pixels."""
 
 _DICOM_SUFFIXES: Final = (".dcm", ".ima")
 

@@ -120,7 +120,7 @@ def _decoded(header: Header, keyword: str) -> str | None:
             text = decode_bytes(raw, encodings, delimiters)
         except (LookupError, UnicodeError, ValueError):
             text = raw.decode("latin-1")
-    return text.strip(" \0") or None
+    return text.strip(" \0").rstrip("=") or None  # empty groups of a person's name (PS3.5 6.2.1.1)
 
 
 def _flag(header: Header, keyword: str) -> bool | None:

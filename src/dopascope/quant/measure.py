@@ -37,7 +37,8 @@ class Means:
     """Means over `names` (striatal parts, large volumes, reference last) and what they are worth.
 
     A mean is NaN where a volume lies partly outside the field of view (for the reference: by more than half);
-    its covariances are then zero. `scale` is the volume of a scan mm3 per MNI mm3.
+    its covariances are then zero. `scale` is the head's volume in the scan over its volume in MNI space; it is the last
+    row and column of the covariances.
     """
 
     names: tuple[str, ...]
@@ -49,7 +50,7 @@ class Means:
 
     @property
     def covariance(self) -> Array:
-        """Covariance `(K, K)` of the means from pose and counts together."""
+        """Covariance `(K + 1, K + 1)` of the means and the scale, from pose and counts together."""
         total: Array = self.from_pose + self.from_counts
         return total
 
@@ -116,9 +117,13 @@ def _check_reference(mean: float, inside: float, reference: str) -> None:
 
 
 def _from_pose(scan: Sampler, registration: Pose, names: tuple[str, ...], usable: NDArray[np.bool_]) -> Array:
-    slopes = np.stack([pose.jacobian(scan, voi.points(name), np.asarray(registration.mni_to_scan)) for name in names])
+    matrix = np.asarray(registration.mni_to_scan, float)
+    slopes = np.stack([pose.jacobian(scan, voi.points(name), matrix) for name in names])
     slopes[~usable] = 0
-    found: Array = slopes @ np.asarray(registration.pose_covariance, float) @ slopes.T
+    # The head's volume is the product of its sizes along x, y and z.
+    of_scale = np.concatenate([np.zeros(6), np.full(3, abs(np.linalg.det(matrix[:3, :3])))])
+    slopes = np.concatenate([slopes, of_scale[None]])
+    found: Array = slopes @ pose.covariance(registration.pose_covariance) @ slopes.T
     return found
 
 
@@ -131,8 +136,10 @@ def _from_counts(scan: Sampler, names: tuple[str, ...], values: Array) -> Array:
     pairs = noise.noise_points()
     right, left = scan.values(pairs.right), scan.values(pairs.left)
     autocovariance = noise.autocovariance(right, left)
+    found = np.zeros((len(names) + 1, len(names) + 1))
     if autocovariance is None:
-        return np.full((len(names), len(names)), np.nan)
+        return found * np.nan
     # Counting noise grows as the square root of the counts: hotter regions than the reference are noisier.
     louder = np.sqrt(np.clip(np.nan_to_num(values / values[-1]), 0, None))
-    return noise.covariance_of_means(autocovariance, _spectra(names)) * np.outer(louder, louder)
+    found[:-1, :-1] = noise.covariance_of_means(autocovariance, _spectra(names)) * np.outer(louder, louder)
+    return found

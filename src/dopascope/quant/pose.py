@@ -1,4 +1,4 @@
-"""How much a mean over a volume of interest moves when the pose does: the Jacobian of means by the six pose numbers."""
+"""How much a mean over a volume of interest moves when the pose does: the Jacobian of means by shift, tilt and size."""
 
 from __future__ import annotations
 
@@ -17,21 +17,39 @@ SLOPE_POINTS: Final = 8000
 """Points a region used for slopes at most; a slope needs far fewer than a mean."""
 
 
-def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) -> Array:
-    """Change `(6,)` of the mean over `points_mni` per mm of shift along x, y, z and per degree of tilt about x, y, z.
+PARAMETERS: Final = 9
+"""Shift (mm) and tilt (degrees) along and about the scan's x, y, z; size of the head along MNI x, y, z (relative)."""
 
-    Shift and tilt are of the head in scan space, tilts about the scan position of `STRIATAL_CENTRE_MM`. With slope g at
-    scan position p and turn axis e through c, the intensity under a point changes by g . (e x (p - c)) =
+SIZE_SD: Final = 0.025
+"""Standard deviation of the head's size along each axis, which a registration does not state: how far the affine
+that fits a warped head departs near the striata from the affine part of its warp (docs/methods.md, Intervals)."""
+
+
+def covariance(pose_covariance: Array) -> Array:
+    """Covariance `(9, 9)` of shift, tilt and size from a registration's `(6, 6)` of shift and tilt."""
+    whole = np.zeros((PARAMETERS, PARAMETERS))
+    whole[:6, :6] = pose_covariance
+    whole[6:, 6:] = np.eye(3) * SIZE_SD**2
+    return whole
+
+
+def jacobian(sampler: Sampler, points_mni: Array, mni_to_scan: geometry.Affine) -> Array:
+    """Change `(9,)` of the mean over `points_mni` per mm of shift, per degree of tilt and per unit of relative size.
+
+    Shift and tilt are of the head in scan space, tilt and size about the middle of the striatum. With slope g at scan
+    position p and turn axis e through c, the intensity under a point changes by g . (e x (p - c)) =
     e . ((p - c) x g) per radian. Points outside the field of view do not count.
     """
     points = points_mni[_thinned(points_mni)]
-    slopes = sampler.slopes(points) @ np.linalg.inv(mni_to_scan[:3, :3])
-    arms = geometry.apply_affine(mni_to_scan, points) - geometry.apply_affine(mni_to_scan, STRIATAL_CENTRE_MM)
-    seen = np.isfinite(slopes).all(1)
+    slopes_mni = sampler.slopes(points)
+    seen = np.isfinite(slopes_mni).all(1)
     if not seen.any():
-        return np.zeros(6)
-    turning = np.deg2rad(np.cross(arms[seen], slopes[seen]))
-    return np.concatenate([slopes[seen].mean(0), turning.mean(0)])
+        return np.zeros(PARAMETERS)
+    points, slopes_mni = points[seen], slopes_mni[seen]
+    slopes = slopes_mni @ np.linalg.inv(mni_to_scan[:3, :3])
+    arms_mni = points - STRIATAL_CENTRE_MM
+    turning = np.deg2rad(np.cross(arms_mni @ mni_to_scan[:3, :3].T, slopes))
+    return np.concatenate([slopes.mean(0), turning.mean(0), (arms_mni * slopes_mni).mean(0)])
 
 
 def _thinned(points_mni: Array) -> NDArray[np.bool_]:

@@ -76,9 +76,7 @@ class Estimate:
 def ratios(means: Means) -> dict[str, Estimate]:
     """Binding ratio of every region, the two large-volume ratios, and every index."""
     names = [*voi.MEASURED, *(f"sbr_{name}" for name in voi.LARGE)]
-    mixing = _mixing(means)
-    values = _bind(means.values, mixing, means.scale)
-    slopes = _bind_slopes(means.values, mixing, means.scale)
+    values, slopes = _bind(means)
     covariance = slopes @ means.covariance @ slopes.T
     sds = np.sqrt(np.diag(covariance))
     found = {name: Estimate(float(v), float(s)) for name, v, s in zip(names, values, sds, strict=True)}
@@ -101,23 +99,22 @@ def _mixing(means: Means) -> Array:
     return rows
 
 
-def _gains(scale: float) -> Array:
-    # Anatomical volumes measure concentration; large ones counts, shared out over an assumed striatal volume.
-    return np.array([1.0] * len(voi.MEASURED) + [voi.ml(name) * scale / STRIATAL_VOLUME_ML for name in voi.LARGE])
+def _bind(means: Means) -> tuple[Array, Array]:
+    """Ratios `(R,)` and their slopes `(R, K + 1)` by the means and the scale.
 
-
-def _bind(values: Array, mixing: Array, scale: float) -> Array:
-    # A region is unknown when any of its parts is: 0 * NaN must not spread to the others.
-    mixed = np.array([row[row > 0] @ values[row > 0] for row in mixing])
-    found: Array = _gains(scale) * (mixed / values[-1] - 1)
-    return found
-
-
-def _bind_slopes(values: Array, mixing: Array, scale: float) -> Array:
-    slopes = mixing / values[-1]
-    slopes[:, -1] = -(mixing @ np.nan_to_num(values)) / values[-1] ** 2
-    found: Array = _gains(scale)[:, None] * slopes
-    return found
+    Anatomical volumes measure concentration. Large ones measure counts, shared out over the assumed volume of a striatum.
+    """
+    mixing, reference = _mixing(means), means.reference
+    # A region is unknown when any of its parts is, but 0 * NaN must not spread to the others.
+    mixed = np.array([row[row > 0] @ means.values[row > 0] for row in mixing])
+    striata = np.array([voi.ml(name) / STRIATAL_VOLUME_ML for name in voi.LARGE])
+    gains = np.concatenate([np.ones(len(voi.MEASURED)), striata * means.scale])
+    values = gains * (mixed / reference - 1)
+    slopes = np.zeros((len(values), len(means.names) + 1))
+    slopes[:, :-1] = gains[:, None] * mixing / reference
+    slopes[:, -2] = -gains * np.nan_to_num(mixed) / reference**2
+    slopes[len(voi.MEASURED) :, -1] = np.nan_to_num(values[len(voi.MEASURED) :]) / means.scale
+    return values, slopes
 
 
 def _asymmetry(pair: Array, spread: Array) -> Estimate:

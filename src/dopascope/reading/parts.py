@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePath
@@ -16,13 +17,21 @@ from dopascope.reading import schema
 from dopascope.space import Registration
 from dopascope.volume import Acquisition, SliceImage, Source, Step, Volume
 
-IN_MEMORY = Source(path="in memory", format="in memory", sha256="", orientation_from="the caller's affine")
-"""Stands for the source of an image that was passed as a value."""
+def source_of(image: Volume | SliceImage) -> Source:
+    """Where the image came from; an image passed as a value is known by the digest of its array and affine."""
+    if image.source is not None and image.source.sha256:
+        return image.source
+    digest = hashlib.sha256(np.ascontiguousarray(image.data).tobytes())
+    known = "nothing: a picture has none"
+    if isinstance(image, Volume):
+        digest.update(image.grid.affine.tobytes())
+        known = "the caller's affine"
+    return Source(path="in memory", format="in memory", sha256=digest.hexdigest(), orientation_from=known)
 
 
 def scan(image: Volume | SliceImage) -> schema.Scan:
     """Where the image came from and how it was understood. Only the last part of the path is kept."""
-    source = image.source or IN_MEMORY
+    source = source_of(image)
     grid = None
     modality = None
     if isinstance(image, Volume):

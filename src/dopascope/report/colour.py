@@ -15,6 +15,7 @@ SCALE_LEVELS: Final = 248
 
 OUTLINES: Final[dict[str, tuple[int, int, int]]] = {
     "brain": (255, 255, 255),
+    "reference": (0, 190, 140),
     "caudate": (86, 180, 233),
     "anterior putamen": (240, 228, 66),
     "posterior putamen": (255, 128, 64),

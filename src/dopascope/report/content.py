@@ -159,7 +159,7 @@ def _region_row(key: str, region: Region, low: float, high: float) -> RegionRow:
     )
 
 
-def scale_ticks(top: float, count: int = 4) -> tuple[tuple[str, float], ...]:
+def scale_ticks(top: float, count: int = 6) -> tuple[tuple[str, float], ...]:
     """Numbers along the colour bar and their fractions of it."""
     return tuple((wording.significant(top * n / count), n / count) for n in range(count + 1))
 
@@ -171,7 +171,14 @@ def index_rows(numbers: QuantificationPart) -> tuple[tuple[str, ...], ...]:
         digits = 1 if one.unit == "%" else 2
         value = number(one.value, digits) if one.value is None else f"{number(one.value, digits)} {one.unit}".rstrip()
         definition = one.definition if one.reason is None else f"{one.definition} ({one.reason})"
-        rows.append((wording.plain(name).capitalize(), value, wording.interval(one.interval, digits), definition))
+        rows.append(
+            (
+                wording.plain(name).capitalize().replace("Sbr", "SBR"),
+                value,
+                wording.interval(one.interval, digits),
+                definition,
+            )
+        )
     return tuple(rows)
 
 

@@ -17,8 +17,13 @@ from dopascope.report.tiles import Plane, Tile
 from dopascope.space import canonical, views
 from dopascope.volume import MNI_2MM, SliceImage, Volume
 
-DISPLAY_TOP: Final = 4.0
-"""Every picture on the hot scale runs from 0 to this many times the reference region, in every report."""
+DISPLAY_TOP: Final = 6.0
+"""Every picture on the hot scale runs from 0 to this many times the reference region, in every report: the peak of the
+template normal."""
+
+OUTLINED_TOP: Final = 2.0
+EVIDENCE_TOP: Final = 4.0
+"""Upper ends of the grey scale: low under outlines, so that the brain's edge shows; higher under evidence."""
 
 SLICE_STEP: Final = 3
 WINDOW: Final = range(31, 49, SLICE_STEP)
@@ -68,7 +73,9 @@ def draw(examination: Examination) -> Figures:
     if images.mni is None or examination.reading.verdict == "refused":
         stored = Strip("The scan as stored", tuple(stored_planes(images.scan)))
     if images.mni is not None:
-        registration = Strip("Template outlines on the scan", tuple(registration_check(images.mni)))
+        numbers = examination.reading.quantification
+        outlined = tuple(registration_check(images.mni, numbers.reference_region if numbers else ""))
+        registration = Strip("Template outlines on the scan", outlined)
     if images.mni is None or stored:
         return Figures(stored=stored, registration=registration)
     return Figures(
@@ -129,15 +136,15 @@ def evidence_slab(scan: Volume, evidence: Volume) -> Tile:
     """Evidence over the grey slab: orange speaks for reduced, blue for normal, densest at the map's own maximum."""
     signed = _enlarged(views.slab_12mm(evidence)[CROP[:2]])
     largest = float(np.abs(signed).max())
-    image = tiles.grey(_enlarged(views.slab_12mm(scan)[CROP[:2]]), 1.25 * DISPLAY_TOP, ("R", "L"))
+    image = tiles.grey(_enlarged(views.slab_12mm(scan)[CROP[:2]]), EVIDENCE_TOP, ("R", "L"))
     if largest > 0:
         image = tiles.tint(image, signed / largest)
     alt = "Evidence over the axial slab through the striatum, subject's right on the left"
     return _tile(image, SLAB_LABEL, alt)
 
 
-def registration_check(scan: Volume) -> Iterator[Tile]:
-    """Outlines of the template's brain and striatal regions over the scan in grey, in three planes."""
+def registration_check(scan: Volume, reference: str) -> Iterator[Tile]:
+    """Outlines of the template's brain, reference and striatal regions over the scan in grey, in three planes."""
     i, j, k = np.round(MNI_2MM.to_index(CENTRE_MM)).astype(int)
     cuts: list[tuple[str, tuple[Any, ...], tuple[str, str]]] = [
         ("axial", (CROP[0], CROP[1], k), ("R", "L")),
@@ -145,19 +152,21 @@ def registration_check(scan: Volume) -> Iterator[Tile]:
         ("sagittal, right", (i, CROP[1], CROP[2]), ("A", "P")),
     ]
     for name, cut, sides in cuts:
-        image = tiles.grey(_enlarged(scan.data[cut]), DISPLAY_TOP / 2, sides)
-        for region, mask in _outline_masks().items():
+        image = tiles.grey(_enlarged(scan.data[cut]), OUTLINED_TOP, sides)
+        for region, mask in _outline_masks(reference).items():
             tiles.outline(image, _enlarged(mask[cut]), region)
         yield _tile(image, name, f"Template outlines over the scan, {name} plane")
 
 
-@lru_cache(maxsize=1)
-def _outline_masks() -> dict[str, NDArray[np.float32]]:
+@lru_cache(maxsize=2)
+def _outline_masks(reference: str) -> dict[str, NDArray[np.float32]]:
     striatum = atlas.striatum_labels(MNI_2MM)
     masks = {"brain": np.asarray(atlas.tissue("brain").data, np.float32)}
-    for region in list(colour.OUTLINES)[1:]:
-        key = region.replace(" ", "_")
-        masks[region] = (striatum.mask(f"{key}_left") | striatum.mask(f"{key}_right")).astype(np.float32)
+    if reference in atlas.REFERENCES:
+        masks["reference"] = atlas.reference_mask(reference).astype(np.float32)
+    for structure in ("caudate", "anterior_putamen", "posterior_putamen"):
+        both = striatum.mask(f"{structure}_left") | striatum.mask(f"{structure}_right")
+        masks[structure.replace("_", " ")] = both.astype(np.float32)
     return masks
 
 

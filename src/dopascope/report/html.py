@@ -69,7 +69,6 @@ def render_index(
             made=made,
             next_steps=next_steps,
             counts=[(word, verdicts[word]) for word in wording.HEADLINES if word in verdicts],
-            disclaimer=DISCLAIMER,
             display_top=_fixed()["display_top"],
         )
     )
@@ -105,7 +104,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["uri"] = lambda tile: Markup(tile.data_uri())
-    environment.globals.update(symbols=wording.SYMBOLS, number=wording.number)
+    environment.globals.update(disclaimer=DISCLAIMER, symbols=wording.SYMBOLS, number=wording.number)
     return environment
 
 

@@ -7,10 +7,10 @@ from io import BytesIO
 from typing import Any, Final
 
 from reportlab.lib.colors import HexColor
-from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import Flowable, KeepInFrame, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from dopascope.reading.images import Examination
-from dopascope.reading.schema import QuantificationPart, Reading
+from dopascope.reading.schema import DISCLAIMER, QuantificationPart, Reading
 from dopascope.report import colour, content, figures, tiles, wording
 from dopascope.report import pdf_text as words
 from dopascope.report.pdf_drawing import BarChart, Film, Keys, ScaleBar, TickRow
@@ -19,6 +19,9 @@ from dopascope.volume import SliceImage
 
 MM: Final = 72 / 25.4
 WIDTH: Final = 186 * MM
+
+TALLEST: Final = 250 * MM
+"""Height that two columns side by side may take: a page less its margins."""
 
 TONES: Final = {
     "normal": ("#1d6f4a", "#e8f4ee"),
@@ -64,12 +67,12 @@ def render(examination: Examination, drawn: figures.Figures, *, compress: bool =
         bottomMargin=14 * MM,
         title=f"dopascope reading of {wording.visible(reading.scan.source)}",
         author=f"dopascope {wording.visible(reading.software.get('dopascope', ''))}",
-        subject=reading.disclaimer,
+        subject=DISCLAIMER,
         lang="en",
         invariant=1,
         pageCompression=int(compress),
     )
-    foot = f"{reading.disclaimer}   {content.short_hash(reading.scan.sha256)}   {reading.scan.source}"
+    foot = f"{DISCLAIMER}   {content.short_hash(reading.scan.sha256)}   {reading.scan.source}"
     document.build(list(_story(examination, drawn)), canvasmaker=words.foot_canvas(foot))
     return stream.getvalue()
 
@@ -95,7 +98,7 @@ def _header(reading: Reading) -> Flowable:
     left = [
         text("dopascope reading", words.NOTE),
         text(content.title(reading), words.TITLE),
-        Paragraph(f"<b>{markup(reading.disclaimer)}</b>", words.BODY),
+        Paragraph(f"<b>{markup(DISCLAIMER)}</b>", words.BODY),
     ]
     facts = (
         ("File", text(reading.scan.source)),
@@ -104,7 +107,7 @@ def _header(reading: Reading) -> Flowable:
         ("Passport", _badge(reading.passport.verdict)),
     )
     right = Table([[text(name, words.HEAD_RIGHT), value] for name, value in facts], [18 * MM, 50 * MM], style=TIGHT)
-    return Table([[left, right]], [118 * MM, 68 * MM], style=[*TIGHT, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
+    return _beside(left, [right], (118, 68), [*TIGHT, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
 
 
 def _verdict(reading: Reading) -> Iterator[Flowable]:
@@ -117,8 +120,7 @@ def _verdict(reading: Reading) -> Iterator[Flowable]:
         Spacer(1, 3),
     ]
     said += [text(f"• {reason}", words.LOUD if refused else words.BODY) for reason in reading.verdict_reasons]
-    beside = _reader_table(reading) if reading.readers and not refused else None
-    cells = [[said, beside]] if beside else [[said]]
+    beside = [_reader_table(reading)] if reading.readers and not refused else []
     style = [
         *RULED,
         ("BACKGROUND", (0, 0), (-1, -1), HexColor(wash)),
@@ -128,7 +130,7 @@ def _verdict(reading: Reading) -> Iterator[Flowable]:
         ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
     ]
     yield Spacer(1, 4)
-    yield Table(cells, [80 * MM, 106 * MM] if beside else [WIDTH], style=style)
+    yield _beside(said, beside, (78, 108) if beside else (180, 6), style)
     if reading.disagreement:
         yield Spacer(1, 3)
         yield _alarm(reading.disagreement)
@@ -148,7 +150,7 @@ def _reader_table(reading: Reading) -> Flowable:
         for one in content.reader_rows(reading)
     ]
     heads = _heads("Reader", "Says", ">p (reduced)", ">Interval")
-    return Table([heads, *rows], [42 * MM, 20 * MM, 18 * MM, 24 * MM], style=LINES)
+    return Table([heads, *rows], [50 * MM, 18 * MM, 15 * MM, 21 * MM], style=LINES)
 
 
 def _films(examination: Examination, drawn: figures.Figures) -> Iterator[Flowable]:
@@ -220,12 +222,17 @@ def _readers(reading: Reading) -> Iterator[Flowable]:
     yield text("Readers side by side", words.SECTION)
     body = []
     for one in rows:
-        title = Paragraph(f'{markup(one.title)}<br/><font color="#56606d">{markup(one.id)}</font>', words.BODY)
-        last = [text(dict(one.facts)["Calibration"]), *([text(one.reason, words.NOTE)] if one.reason else [])]
+        title = Paragraph(
+            f'{markup(one.title, 120)}<br/><font color="#56606d">{markup(one.id, 120)}</font>', words.BODY
+        )
+        last = [
+            text(dict(one.facts)["Calibration"], words.NOTE),
+            *([text(one.reason, words.NOTE)] if one.reason else []),
+        ]
         chance = [text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
         body.append([title, _badge(one.verdict), *chance, text(one.votes), last])
     heads = _heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
-    yield Table([heads, *body], [46 * MM, 20 * MM, 17 * MM, 25 * MM, 48 * MM, 30 * MM], style=LINES, repeatRows=1)
+    yield Table([heads, *body], [44 * MM, 19 * MM, 15 * MM, 24 * MM, 40 * MM, 44 * MM], style=LINES, repeatRows=1)
     for one in rows:
         if one.grades:
             yield Spacer(1, 4)
@@ -259,7 +266,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
     for name, tile in drawn.evidence:
         left.append(Film(figures.Strip(name, (tile,)), tallest=125.0))
     for found in reading.maps:
-        left.append(text(wording.evidence_sentence(found)))
+        left.append(Paragraph(markup(wording.evidence_sentence(found)), words.NOTE))
     if drawn.evidence:
         colours = (colour.SPEAKS_FOR_REDUCED, colour.SPEAKS_FOR_NORMAL)
         left.append(Keys(list(zip(("speaks for reduced", "speaks for normal"), colours, strict=True))))
@@ -271,7 +278,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
     if reading.registration:
         right.append(_pairs(content.registration_facts(reading.registration), 24, 92))
     yield Spacer(1, 5)
-    yield Table([[left, right]], [62 * MM, 124 * MM], style=RULED)
+    yield _beside(left, right, (62, 124), RULED)
 
 
 def _passport(reading: Reading) -> Iterator[Flowable]:
@@ -279,12 +286,13 @@ def _passport(reading: Reading) -> Iterator[Flowable]:
     for reason in reading.passport.reasons:
         yield text(f"• {reason}")
     rows = [
-        [text(name), text(value, words.RIGHT), text(expected), _badge(verdict), text(explanation)]
+        [text(name), text(value), text(expected), _badge(verdict), text(explanation, words.NOTE)]
         for name, value, expected, verdict, explanation in content.passport_rows(reading)
     ]
     if rows:
-        heads = _heads("Check", ">Value", "Expected", "Verdict", "Explanation")
-        yield Table([heads, *rows], [30 * MM, 30 * MM, 36 * MM, 26 * MM, 64 * MM], style=LINES, repeatRows=1)
+        heads = _heads("Check", "Value", "Expected", "Verdict", "Explanation")
+        widths = [30 * MM, 34 * MM, 32 * MM, 24 * MM, 66 * MM]
+        yield Table([heads, *rows], widths, style=[*LINES, *TIGHT], repeatRows=1)
 
 
 def _facts(reading: Reading) -> Iterator[Flowable]:
@@ -295,7 +303,7 @@ def _facts(reading: Reading) -> Iterator[Flowable]:
         left.append(Paragraph(f'<font color="{ink}"><b>ASSUMED</b></font> {markup(line)}', words.BODY))
     right = [text("Acquisition, from the header", words.SECTION)]
     right.append(_pairs(content.acquisition_facts(reading.acquisition), 34, 56))
-    yield KeepTogether(Table([[left, right]], [93 * MM, 93 * MM], style=RULED))
+    yield _beside(left, right, (93, 93), RULED)
 
 
 def _prose(reading: Reading) -> Iterator[Flowable]:
@@ -322,6 +330,13 @@ def _provenance(reading: Reading, refused: bool) -> Iterator[Flowable]:
         yield text(f"MNI to scan in mm, row by row: {lines}", words.NOTE)
     software = ", ".join(f"{name} {version}" for name, version in reading.software.items())
     yield text(f"Software: {software}. Reading format {reading.schema_id}.", words.NOTE)
+
+
+def _beside(left: list[Any], right: list[Any], widths_mm: tuple[float, float], style: list[Any]) -> Flowable:
+    """Two columns that stay on one page: what would be taller is drawn smaller."""
+    columns = zip((left, right), widths_mm, strict=True)
+    cells = [KeepInFrame(width * MM - 6, TALLEST, column, mode="shrink") for column, width in columns]
+    return Table([cells], [width * MM for width in widths_mm], style=style)
 
 
 def _heads(*names: str) -> list[Paragraph]:

@@ -27,6 +27,8 @@ RARE: Final = "DejaVuSans"
 RARE_FILE: Final = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
 PAPER_MINUS: Final = str.maketrans("−", "–")
 """Helvetica has no minus sign; its en dash is of the same length and height."""
+CELL_LONGEST: Final = 300
+"""Characters of one cell that are printed: a row cannot be taller than a page."""
 SIZE: Final = 7.6
 
 
@@ -42,7 +44,7 @@ CENTRE: Final = _style("centre", alignment=TA_CENTER)
 HEAD: Final = _style("head", 7.0, fontName=BOLD, textColor=SOFT)
 HEAD_RIGHT: Final = _style("head right", 7.0, fontName=BOLD, textColor=SOFT, alignment=TA_RIGHT)
 HEAD_CENTRE: Final = _style("head centre", 7.0, fontName=BOLD, textColor=SOFT, alignment=TA_CENTER)
-NOTE: Final = _style("note", 6.9, textColor=SOFT, spaceBefore=1.5)
+NOTE: Final = _style("note", 6.9, textColor=SOFT)
 TITLE: Final = _style("title", 15, fontName=BOLD)
 SECTION: Final = _style("section", 9.5, fontName=BOLD, spaceBefore=7, spaceAfter=3, keepWithNext=1)
 VERDICT: Final = _style("verdict", 21, fontName=BOLD)
@@ -52,14 +54,14 @@ CODE: Final = _style("code", 6.6, fontName="Courier")
 
 
 def text(words: str, style: ParagraphStyle = BODY) -> Paragraph:
-    """One text from the reading as a paragraph."""
-    return Paragraph(markup(words), style)
+    """One text from the reading as a paragraph, short enough for a table's cell."""
+    return Paragraph(markup(words, CELL_LONGEST), style)
 
 
-def markup(words: str) -> str:
+def markup(words: str, longest: int = wording.LONGEST) -> str:
     """`words` made visible, escaped for reportlab's XML, letters that Helvetica lacks put into the second font."""
     runs: list[tuple[bool, str]] = []
-    for character in wording.visible(words).translate(PAPER_MINUS):
+    for character in wording.visible(words, longest).translate(PAPER_MINUS):
         common = _in_helvetica(character)
         shown = character if common or ord(character) in _rare_letters() else f"[U+{ord(character):04X}]"
         rare = not common and shown == character

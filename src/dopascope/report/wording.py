@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from dopascope.reading.schema import EvidenceMap, Reading
+from dopascope.reading.schema import DISCLAIMER, EvidenceMap, Reading
 
 LONGEST: Final = 700
 """Characters of one text that are printed; `reading.json` has the rest."""
@@ -35,11 +35,10 @@ BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\
 INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
-def visible(text: str) -> str:
-    """`text` on one line, with characters that would hide or turn it written as `[U+202E]`, and cut at `LONGEST`."""
-    cut = text[:LONGEST]
-    shown = "".join(_spelt(one) for one in cut)
-    return shown if len(text) <= LONGEST else f"{shown} … ({len(text) - LONGEST} more characters in reading.json)"
+def visible(text: str, longest: int = LONGEST) -> str:
+    """`text` on one line, with characters that would hide or turn it written as `[U+202E]`, and cut at `longest`."""
+    shown = "".join(_spelt(one) for one in text[:longest])
+    return shown if len(text) <= longest else f"{shown} … ({len(text) - longest} more characters in reading.json)"
 
 
 def _spelt(character: str) -> str:
@@ -67,6 +66,8 @@ def significant(value: float | str | None) -> str:
         return NONE
     if isinstance(value, str):
         return value
+    if value == 0:
+        return "0"
     text = f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
     return text.replace("-", "−")
 
@@ -181,7 +182,7 @@ def evidence_sentence(found: EvidenceMap) -> str:
 
 def limits(reading: Reading) -> list[str]:
     """What this reading cannot tell, in complete sentences."""
-    said = [reading.disclaimer]
+    said = [DISCLAIMER]
     if reading.verdict != "refused":
         said += [
             "A reduced DaT scan does not tell Parkinson's disease from multiple system atrophy or progressive "
