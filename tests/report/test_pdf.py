@@ -102,7 +102,7 @@ def test_palette_pictures_are_stored_pixel_for_pixel(examinations: dict[str, Exa
 def test_a_viewer_shows_the_bright_left_side_on_the_right(tmp_path: Path, examinations: dict[str, Examination]) -> None:
     """The whole way to the screen, with a head whose only uptake is on the subject's left."""
     data = np.zeros(MNI_2MM.shape, np.float32)
-    data[20:35, 50:70, 25:60] = 4.0  # x = -50 to -22 mm: left
+    data[20:35, 50:70, 25:60] = 6.0  # x = -50 to -22 mm: left
     normal = examinations["normal"]
     assert isinstance(normal.images, Images)
     head = Volume(data, MNI_2MM)

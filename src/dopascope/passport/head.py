@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import geometry
-from dopascope.space.lattice import Lattice, build_lattice
+from dopascope.space.lattice import Lattice, build_lattice, measured_field
 from dopascope.space.localise import EDGE_SHARE, Head, localise
-from dopascope.volume import Volume
+from dopascope.space.orient import canonical
+from dopascope.volume import Grid, Volume
 
 LATTICE_MM: Final = 4.0
 BLUR_SIGMA_MM: Final = 3.0
@@ -26,6 +27,7 @@ MIDDLE_MM: Final = 42.0
 SLAB_MM: Final = 36.0
 """Half height of the slab about the middle that is compared with it: without glands and neck."""
 
+_FACES: Final = (("left", "right"), ("back", "front"), ("bottom", "top"))
 _SHARPNESS_SAMPLES: Final = 400_000
 _FWHM_PER_SIGMA: Final = 2.3548
 
@@ -34,6 +36,8 @@ _FWHM_PER_SIGMA: Final = 2.3548
 class MeasuredHead:
     """A head in a scan, `inside` as a mask on `lattice`."""
 
+    scan: Volume
+    """The scan in RAS order, cut to the field that was measured."""
     head: Head
     lattice: Lattice
     inside: NDArray[np.bool_]
@@ -53,7 +57,8 @@ def measure(volume: Volume) -> MeasuredHead:
     """
     from scipy import ndimage
 
-    lattice = build_lattice(volume, sigma_mm=BLUR_SIGMA_MM, spacing_mm=LATTICE_MM)
+    scan = _as_measured(volume)
+    lattice = build_lattice(scan, sigma_mm=BLUR_SIGMA_MM, spacing_mm=LATTICE_MM)
     head = localise(lattice)
     bright = lattice.values > EDGE_SHARE * head.level
     pieces, _ = ndimage.label(bright)
@@ -63,24 +68,28 @@ def measure(volume: Volume) -> MeasuredHead:
     world = geometry.apply_affine(np.linalg.inv(lattice.to_node), np.argwhere(inside))
     low, high = np.percentile(world, [0.5, 99.5], axis=0)
     x, y, z = (float(v) for v in high - low + LATTICE_MM)
-    return MeasuredHead(head, lattice, inside, (x, y, z), float(sizes.max() / bright.sum()), _cuts(inside, volume))
+    return MeasuredHead(scan, head, lattice, inside, (x, y, z), float(sizes.max() / bright.sum()), _cuts(inside))
 
 
-_FACES: Final = (("left", "right"), ("back", "front"), ("bottom", "top"))
+def _as_measured(volume: Volume) -> Volume:
+    """In RAS order, without the constant planes that some systems add where the camera saw nothing."""
+    scan = canonical(volume)
+    field = measured_field(scan)
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world([part.start for part in field])
+    data = scan.data[field]
+    return Volume(data, Grid(data.shape, affine))
 
 
-def _cuts(inside: NDArray[np.bool_], volume: Volume) -> dict[str, float]:
-    axes, flips = geometry.closest_axes(volume.grid.affine)
+def _cuts(inside: NDArray[np.bool_]) -> dict[str, float]:
     found = {}
-    for axis in range(3):
+    for axis, (low, high) in enumerate(_FACES):
         areas = np.moveaxis(inside, axis, 0).reshape(inside.shape[axis], -1).sum(axis=1)
-        first, last = areas[0] / areas.max(), areas[-1] / areas.max()
-        low, high = _FACES[axes[axis]]
-        found[high if flips[axis] else low], found[low if flips[axis] else high] = float(first), float(last)
+        found[low], found[high] = float(areas[0] / areas.max()), float(areas[-1] / areas.max())
     return found
 
 
-def sharpness_mm(volume: Volume, measured: MeasuredHead) -> float:
+def sharpness_mm(measured: MeasuredHead) -> float:
     """Full width at half maximum of the finest detail within the head, in mm; the middle one of the three axes.
 
     Of a scene with edges seen through a Gaussian of variance s2, first and second derivatives have power in the
@@ -88,8 +97,8 @@ def sharpness_mm(volume: Volume, measured: MeasuredHead) -> float:
     Filtered noise has the width of its filter, so noise does not make a SPECT scan look like an MRI.
     """
     widths = []
-    for axis, step in enumerate(volume.grid.spacing_mm):
-        lines, within = _lines(volume, measured, axis)
+    for axis, step in enumerate(measured.scan.grid.spacing_mm):
+        lines, within = _lines(measured, axis)
         if lines.shape[0] < 5 or not within[1:-1].any():
             continue
         first = (lines[2:] - lines[:-2]) / (2 * step)
@@ -101,16 +110,17 @@ def sharpness_mm(volume: Volume, measured: MeasuredHead) -> float:
     return float(np.median(widths)) if widths else 0.0
 
 
-def _lines(volume: Volume, measured: MeasuredHead, axis: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _lines(measured: MeasuredHead, axis: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Evenly spaced lines of voxels along `axis`, `(n, lines)`, and where they are in the head."""
-    shape, spacing = volume.grid.shape, volume.grid.spacing_mm
-    step = max(1, int(np.ceil(np.sqrt(volume.data.size / _SHARPNESS_SAMPLES))))
+    scan = measured.scan
+    shape, spacing = scan.grid.shape, scan.grid.spacing_mm
+    step = max(1, int(np.ceil(np.sqrt(scan.data.size / _SHARPNESS_SAMPLES))))
     picked = [np.arange(0, n, 1 if a == axis else step) for a, n in enumerate(shape)]
     nodes = [
         np.minimum(np.rint(index * mm / LATTICE_MM).astype(int), limit - 1)
         for index, mm, limit in zip(picked, spacing, measured.inside.shape, strict=True)
     ]
-    lines = np.moveaxis(volume.data[np.ix_(*picked)], axis, 0).reshape(shape[axis], -1)
+    lines = np.moveaxis(scan.data[np.ix_(*picked)], axis, 0).reshape(shape[axis], -1)
     within = np.moveaxis(measured.inside[np.ix_(*nodes)], axis, 0).reshape(shape[axis], -1)
     return lines, within
 
@@ -127,7 +137,7 @@ class Uptake:
     """Scatter of neighbouring voxels about their blurred mean over the slab's median, outside the middle."""
 
 
-def uptake(volume: Volume, measured: MeasuredHead) -> Uptake:
+def uptake(measured: MeasuredHead) -> Uptake:
     """Measure the middle of the head against the slab around it."""
     lattice, centre = measured.lattice, measured.head.centre_mm
     at = np.moveaxis(np.indices(lattice.shape), 0, -1)
@@ -141,12 +151,13 @@ def uptake(volume: Volume, measured: MeasuredHead) -> Uptake:
     median = float(np.median(values[slab]))
     peak = float(np.percentile(values[middle], 99))
     hot = float(np.count_nonzero(slab & (values > (median + peak) / 2))) * LATTICE_MM**3 / 1000
-    return Uptake(peak / float(np.percentile(values[around], 90)), hot, _roughness(volume, lattice, around, median))
+    return Uptake(peak / float(np.percentile(values[around], 90)), hot, _roughness(measured, around, median))
 
 
-def _roughness(volume: Volume, lattice: Lattice, around: NDArray[np.bool_], median: float) -> float:
+def _roughness(measured: MeasuredHead, around: NDArray[np.bool_], median: float) -> float:
+    lattice, scan = measured.lattice, measured.scan
     at = np.argwhere(around)
-    voxel = geometry.apply_affine(np.linalg.inv(volume.grid.affine) @ np.linalg.inv(lattice.to_node), at)
-    near = np.clip(np.rint(voxel).astype(int), 0, np.array(volume.grid.shape) - 1)
-    raw = volume.data[tuple(near.T)]
+    voxel = geometry.apply_affine(np.linalg.inv(scan.grid.affine) @ np.linalg.inv(lattice.to_node), at)
+    near = np.clip(np.rint(voxel).astype(int), 0, np.array(scan.grid.shape) - 1)
+    raw = scan.data[tuple(near.T)]
     return float(np.median(np.abs(raw - lattice.values[around])) * 1.4826 / median)

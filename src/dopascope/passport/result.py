@@ -58,7 +58,7 @@ def within(
     possible: tuple[float, float],
     explanation: str,
 ) -> Check:
-    """A check of a number: in-distribution within `usual`, unusual within `possible`, refused outside (limits included)."""
+    """A check of a number: in-distribution within `usual`, unusual within `possible`, else refused; limits included."""
     verdict: CheckVerdict = "refused"
     if usual[0] <= value <= usual[1]:
         verdict = "in-distribution"

@@ -8,28 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.passport.result import Check, within
+from dopascope.volume import Volume
 
 MAX_NEGATIVE_SHARE: Final = (0.05, 0.35)
-"""Usual and possible share of the summed magnitude that is negative. Filtered back-projection undershoots near edges by a
-few percent; iterative reconstruction is never negative. Our assumption."""
+"""Usual and possible share of the summed magnitude that is negative. Filtered back-projection undershoots near
+edges by a few percent; iterative reconstruction is never negative. Our assumption."""
 
 MAX_SATURATED_SHARE: Final = (2e-4, 2e-3)
-"""Usual and possible share of voxels at the very maximum. A sound maximum is one voxel or few; clipping makes a plateau.
-Our assumption."""
+"""Usual and possible share of voxels at the very maximum. A sound maximum is one voxel or few; clipping makes a
+plateau. Our assumption."""
 
 MIN_LEVELS: Final = 64
 """Distinct values below which a scan is a label map or coarsely quantised. Our assumption."""
 
 
-def voxel_checks(data: NDArray[np.float32]) -> list[Check]:
-    """Checks of the values `(I, J, K)`; a scan that is not finite or constant gets no further ones."""
-    checks = [_finite(data)]
-    if checks[0].verdict == "refused":
-        return checks
-    checks.append(_constant(data))
-    if checks[1].verdict == "refused":
-        return checks
-    return [*checks, _negative(data), _saturated(data), _levels(data)]
+def sound_checks(data: NDArray[np.float32]) -> list[Check]:
+    """Is every value finite, and is there anything at all? Where not, nothing further can be said."""
+    finite = _finite(data)
+    return [finite] if finite.verdict == "refused" else [finite, _constant(data)]
+
+
+def amount_checks(volume: Volume) -> list[Check]:
+    """Checks of the values of a sound scan: negative, saturated, coarse, and how many counts there are."""
+    data = volume.data
+    return [_negative(data), _saturated(data), _levels(data), _counts(volume)]
 
 
 def _finite(data: NDArray[np.float32]) -> Check:
@@ -80,6 +82,20 @@ def _saturated(data: NDArray[np.float32]) -> Check:
         usual=(0.0, max(usual, 4 / data.size)),
         possible=(0.0, max(possible, 8 / data.size)),
         explanation="Voxels at the very maximum: a clipped scan has lost its striatal peaks.",
+    )
+
+
+def _counts(volume: Volume) -> Check:
+    """Sum of a scan whose values are whole numbers and whose header does not speak of other units."""
+    data = volume.data
+    counted = volume.acquisition.units in (None, "CNTS") and not np.any(data[::2, ::2, ::2] % 1)
+    return Check(
+        "total_counts",
+        float(data.sum(dtype=float)) / 1e6 if counted else None,
+        "million",
+        "not stated",
+        "whole numbers in counts",
+        "Sum over the reconstruction; its scale is the vendor's, so it is compared with nothing. The noise says more.",
     )
 
 

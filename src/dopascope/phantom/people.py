@@ -17,16 +17,16 @@ SIDES: Final = ("left", "right")
 BINDING_REGIONS: Final = (*atlas.REGIONS, "accumbens_left", "accumbens_right")
 
 HEALTHY_SBR: Final[Mapping[str, float]] = {
-    "caudate": 6.2,
-    "anterior_putamen": 4.9,
-    "posterior_putamen": 4.2,
-    "accumbens": 3.6,
+    "caudate": 6.0,
+    "anterior_putamen": 4.2,
+    "posterior_putamen": 3.7,
+    "accumbens": 3.2,
 }
 """True ratios of a man of 60: cameras of 9 to 13 mm recover some 40 % of them, the published caudate 2.9, putamen 2.1."""
 REMAINING: Final[Mapping[str, tuple[float, float]]] = {
-    "caudate": (0.65, 0.78),
-    "anterior_putamen": (0.50, 0.65),
-    "posterior_putamen": (0.35, 0.50),
+    "caudate": (0.62, 0.76),
+    "anterior_putamen": (0.38, 0.53),
+    "posterior_putamen": (0.25, 0.39),
     "accumbens": (0.85, 0.90),
 }
 """Mean share that is left at diagnosis of PD, on the worse and on the better side (Asenbaum 1998; Nurmi 2001)."""

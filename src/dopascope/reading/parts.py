@@ -17,6 +17,7 @@ from dopascope.reading import schema
 from dopascope.space import Registration
 from dopascope.volume import Acquisition, SliceImage, Source, Step, Volume
 
+
 def source_of(image: Volume | SliceImage) -> Source:
     """Where the image came from; an image passed as a value is known by the digest of its array and affine."""
     if image.source is not None and image.source.sha256:

@@ -87,8 +87,10 @@ class ReaderRow:
     probability: str
     interval: str
     votes: str
+    calibration: str
     grades: tuple[GradeRow, ...]
     facts: Facts
+    """What no other part of the report says."""
     reason: str | None
 
 
@@ -159,7 +161,7 @@ def _region_row(key: str, region: Region, low: float, high: float) -> RegionRow:
     )
 
 
-def scale_ticks(top: float, count: int = 6) -> tuple[tuple[str, float], ...]:
+def scale_ticks(top: float, count: int = 5) -> tuple[tuple[str, float], ...]:
     """Numbers along the colour bar and their fractions of it."""
     return tuple((wording.significant(top * n / count), n / count) for n in range(count + 1))
 
@@ -188,11 +190,8 @@ def reader_rows(reading: Reading) -> tuple[ReaderRow, ...]:
 
 
 def _reader_row(one: ReaderResult) -> ReaderRow:
-    facts = [("Kind", one.kind), ("Made from", one.trained_on), ("Calibration", one.calibration)]
-    facts += [("Interval", one.interval_means)] if one.interval_means else []
-    facts += [("Licence", one.licence)] if one.licence else []
-    facts += [("Papers", "; ".join(one.papers))] if one.papers else []
-    facts += [("Model SHA-256", one.model_sha256)] if one.model_sha256 else []
+    facts = [("Licence", one.licence)] if one.licence else []
+    facts += [("Paper", paper) for paper in one.papers]
     return ReaderRow(
         title=one.title,
         id=one.id,
@@ -200,6 +199,7 @@ def _reader_row(one: ReaderResult) -> ReaderRow:
         probability=wording.probability(one.p_abnormal),
         interval=wording.probability_interval(one.interval),
         votes="; ".join(f"{name}: {vote}" for name, vote in one.votes.items()) or NONE,
+        calibration=one.calibration,
         grades=tuple(_grade_row(key, one.grades[key]) for key in sorted(one.grades, key=_region_order)),
         facts=tuple(facts),
         reason=one.reason,
@@ -282,7 +282,6 @@ def acquisition_facts(made: AcquisitionPart) -> Facts:
         return NOT_STATED if value is None else f"{wording.significant(value)} {unit}"
 
     return (
-        ("Modality", made.modality or NOT_STATED),
         ("Image type", ", ".join(made.image_type) or NOT_STATED),
         ("Camera", " ".join(filter(None, (made.manufacturer, made.model))) or NOT_STATED),
         ("Radiopharmaceutical", made.radiopharmaceutical or NOT_STATED),

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.reading.images import Examination, Images
-from dopascope.report import colour, tiles
+from dopascope.report import tiles
 from dopascope.report.tiles import Plane, Tile
 from dopascope.space import canonical, views
 from dopascope.volume import MNI_2MM, SliceImage, Volume
 
-DISPLAY_TOP: Final = 6.0
-"""Every picture on the hot scale runs from 0 to this many times the reference region, in every report: the peak of the
-template normal."""
+DISPLAY_TOP: Final = 5.0
+"""Every picture on the hot scale runs from 0 to this many times the reference region, in every report: about the
+brightest slice of the template normal."""
 
 OUTLINED_TOP: Final = 2.0
 EVIDENCE_TOP: Final = 4.0

@@ -7,7 +7,16 @@ from io import BytesIO
 from typing import Any, Final
 
 from reportlab.lib.colors import HexColor
-from reportlab.platypus import Flowable, KeepInFrame, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import (
+    CondPageBreak,
+    Flowable,
+    KeepInFrame,
+    KeepTogether,
+    Paragraph,
+    SimpleDocTemplate,
+    Spacer,
+    Table,
+)
 
 from dopascope.reading.images import Examination
 from dopascope.reading.schema import DISCLAIMER, QuantificationPart, Reading
@@ -20,6 +29,8 @@ from dopascope.volume import SliceImage
 MM: Final = 72 / 25.4
 WIDTH: Final = 186 * MM
 
+ROOM: Final = 22 * MM
+"""A section begins only where its heading and its first lines have this much room."""
 TALLEST: Final = 250 * MM
 """Height that two columns side by side may take: a page less its margins."""
 
@@ -64,7 +75,7 @@ def render(examination: Examination, drawn: figures.Figures, *, compress: bool =
         leftMargin=12 * MM - 6,
         rightMargin=12 * MM - 6,
         topMargin=10 * MM,
-        bottomMargin=14 * MM,
+        bottomMargin=12 * MM,
         title=f"dopascope reading of {wording.visible(reading.scan.source)}",
         author=f"dopascope {wording.visible(reading.software.get('dopascope', ''))}",
         subject=DISCLAIMER,
@@ -150,7 +161,7 @@ def _reader_table(reading: Reading) -> Flowable:
         for one in content.reader_rows(reading)
     ]
     heads = _heads("Reader", "Says", ">p (reduced)", ">Interval")
-    return Table([heads, *rows], [50 * MM, 18 * MM, 15 * MM, 21 * MM], style=LINES)
+    return Table([heads, *rows], [47 * MM, 18 * MM, 17 * MM, 22 * MM], style=LINES)
 
 
 def _films(examination: Examination, drawn: figures.Figures) -> Iterator[Flowable]:
@@ -191,7 +202,7 @@ def _ratios(numbers: QuantificationPart) -> Iterator[Flowable]:
         ]
         heads = _heads("Index", ">Value", ">Interval", "Definition")
         style = [*LINES, *TIGHT]
-        widths = [46 * MM, 20 * MM, 28 * MM, 92 * MM]
+        widths = [47 * MM, 15 * MM, 24 * MM, 100 * MM]
         yield KeepTogether([Spacer(1, 3), Table([heads, *rows], widths, style=style, repeatRows=1)])
 
 
@@ -219,6 +230,7 @@ def _ratio_rows(table: content.RatioTable) -> Flowable:
 
 def _readers(reading: Reading) -> Iterator[Flowable]:
     rows = content.reader_rows(reading)
+    yield CondPageBreak(ROOM)
     yield text("Readers side by side", words.SECTION)
     body = []
     for one in rows:
@@ -226,13 +238,13 @@ def _readers(reading: Reading) -> Iterator[Flowable]:
             f'{markup(one.title, 120)}<br/><font color="#56606d">{markup(one.id, 120)}</font>', words.BODY
         )
         last = [
-            text(dict(one.facts)["Calibration"], words.NOTE),
+            text(one.calibration, words.NOTE),
             *([text(one.reason, words.NOTE)] if one.reason else []),
         ]
         chance = [text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
         body.append([title, _badge(one.verdict), *chance, text(one.votes), last])
     heads = _heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
-    yield Table([heads, *body], [44 * MM, 19 * MM, 15 * MM, 24 * MM, 40 * MM, 44 * MM], style=LINES, repeatRows=1)
+    yield Table([heads, *body], [47 * MM, 18 * MM, 16 * MM, 23 * MM, 38 * MM, 44 * MM], style=LINES, repeatRows=1)
     for one in rows:
         if one.grades:
             yield Spacer(1, 4)
@@ -264,7 +276,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
         return
     left: list[Any] = [text("Evidence", words.SECTION)]
     for name, tile in drawn.evidence:
-        left.append(Film(figures.Strip(name, (tile,)), tallest=125.0))
+        left.append(Film(figures.Strip(name, (tile,)), tallest=115.0))
     for found in reading.maps:
         left.append(Paragraph(markup(wording.evidence_sentence(found)), words.NOTE))
     if drawn.evidence:
@@ -274,7 +286,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
         left.append(text(reading.reasons.get("maps", "No evidence map was made.")))
     right: list[Any] = [text("Registration", words.SECTION)]
     if drawn.registration:
-        right += [Film(drawn.registration, tallest=125.0), Keys(list(colour.OUTLINES.items()))]
+        right += [Film(drawn.registration, tallest=115.0), Keys(list(colour.OUTLINES.items()))]
     if reading.registration:
         right.append(_pairs(content.registration_facts(reading.registration), 24, 92))
     yield Spacer(1, 5)
@@ -282,6 +294,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
 
 
 def _passport(reading: Reading) -> Iterator[Flowable]:
+    yield CondPageBreak(ROOM)
     yield Paragraph(f"Passport: {_badge_markup(reading.passport.verdict)}", words.SECTION)
     for reason in reading.passport.reasons:
         yield text(f"• {reason}")
@@ -291,7 +304,7 @@ def _passport(reading: Reading) -> Iterator[Flowable]:
     ]
     if rows:
         heads = _heads("Check", "Value", "Expected", "Verdict", "Explanation")
-        widths = [30 * MM, 34 * MM, 32 * MM, 24 * MM, 66 * MM]
+        widths = [30 * MM, 34 * MM, 31 * MM, 25 * MM, 66 * MM]
         yield Table([heads, *rows], widths, style=[*LINES, *TIGHT], repeatRows=1)
 
 
@@ -303,6 +316,7 @@ def _facts(reading: Reading) -> Iterator[Flowable]:
         left.append(Paragraph(f'<font color="{ink}"><b>ASSUMED</b></font> {markup(line)}', words.BODY))
     right = [text("Acquisition, from the header", words.SECTION)]
     right.append(_pairs(content.acquisition_facts(reading.acquisition), 34, 56))
+    yield Spacer(1, 5)
     yield _beside(left, right, (93, 93), RULED)
 
 
@@ -314,15 +328,18 @@ def _prose(reading: Reading) -> Iterator[Flowable]:
         yield text("Not in this report, and why", words.SECTION)
         yield _pairs(missing, 52, 130)
     for name, sentences in (("Method", wording.method_sentences(reading)), ("Limits", wording.limits(reading))):
+        yield CondPageBreak(ROOM)
         yield text(name, words.SECTION)
-        yield Paragraph(" ".join(markup(one) for one in sentences), words.BODY)
+        yield Paragraph(" ".join(markup(one) for one in sentences), words.PROSE)
 
 
 def _provenance(reading: Reading, refused: bool) -> Iterator[Flowable]:
+    yield CondPageBreak(ROOM)
     yield text("Provenance", words.SECTION)
     for one in () if refused else content.reader_rows(reading):
-        facts = "; ".join(f"{name.lower()}: {value}" for name, value in one.facts if name != "Model SHA-256")
-        yield Paragraph(f"<b>{markup(one.title)}</b> ({markup(facts)})", words.NOTE)
+        facts = "; ".join(f"{name.lower()}: {markup(value)}" for name, value in one.facts)
+        if facts:
+            yield Paragraph(f"<b>{markup(one.title)}</b> ({facts})", words.NOTE)
     for name, digest in content.hashes(reading):
         yield Paragraph(f"SHA-256 of {markup(name)}: {markup(digest)}", words.NOTE)
     if reading.registration:
