@@ -52,7 +52,7 @@ def case(data_dir: Path, number: int) -> Case:
     rng = np.random.default_rng([number, 60])
     name = MAPS[number // 2 % 2]
     person = phantom.draw_person(7000 + number, "healthy" if number % 2 == 0 else "pd")
-    person = replace(person, axes=(1.0, 1.0, 1.0), warp_mm=float(rng.uniform(3, 4)))
+    person = replace(person, axes=(1.0, 1.0, 1.0), warp_mm=float(rng.uniform(3, 4)), warp_scale_mm=float(rng.uniform(36, 48)))
     camera = tuple(phantom.CAMERAS.values())[number % 5]
     pose = phantom.draw_pose(7000 + number, axes=AXES[(number // 5 + number) % 5])
     pose = replace(pose, cut=_cut(camera, pose, TRUNCATED.get(number, ""), rng))

@@ -105,7 +105,7 @@ def test_a_region_that_could_not_be_measured_says_why(examinations: dict[str, Ex
     reading = normal.reading.model_copy(update={"quantification": changed})
     page = html.render(Examination(reading, normal.images), figures.draw(normal))
     assert page.count("This region lies outside the field of view.") == 1
-    assert page.count("<rect x=") == 10 + 9  # every bar has a ground; the lost one has neither
+    assert page.count("<rect x=") == 2 * 9  # a ground and a bar each; the lost region has neither
 
 
 def test_a_manual_adjustment_is_said(examinations: dict[str, Examination]) -> None:
@@ -142,3 +142,11 @@ def test_the_title_follows_the_modality(
     changed = reading.model_copy(update={"scan": reading.scan.model_copy(update={"modality": modality})})
     assert content.title(changed) == expected
     assert content.title(examinations["picture"].reading) == "Picture"
+    assert content.title(examinations["refused"].reading) == "Image that was not read"
+
+
+def test_a_reason_is_said_once(examinations: dict[str, Examination]) -> None:
+    for kind, kept in (("refused", 0), ("uncertain", 1)):
+        reading = examinations[kind].reading
+        assert len(reading.passport.reasons) == 1
+        assert len(content.passport_reasons(reading)) == kept

@@ -126,7 +126,7 @@ def day(text: str | None) -> date | None:
     """A DICOM date (DA; the old form with dots too), or None when it is not one."""
     digits = (text or "").replace(".", "")
     try:
-        return datetime.strptime(digits, "%Y%m%d").date() if len(digits) == 8 else None
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])) if len(digits) == 8 else None
     except ValueError:
         return None
 

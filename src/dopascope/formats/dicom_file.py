@@ -63,6 +63,8 @@ class Header:
     transfer_syntax: str = EXPLICIT
     pixels: PixelSpan | None = None
     """Where the pixel data lies in the data set's bytes (`contents`)."""
+    _items: dict[str, list[Header]] = field(default_factory=dict, repr=False)
+    """Sequences that were asked for before."""
 
     def raw(self, keyword: str) -> bytes | None:
         """Raw value, or None when the element is absent or empty."""
@@ -114,10 +116,15 @@ class Header:
 
     def items(self, keyword: str) -> list[Header]:
         """The items of a sequence; empty when it is absent."""
+        if keyword not in self._items:
+            self._items[keyword] = self._parsed_items(keyword)
+        return self._items[keyword]
+
+    def _parsed_items(self, keyword: str) -> list[Header]:
         element = self.elements.get(tag(keyword))
         if element is None:
             return []
-        inner = Encoding(True, True) if element[0] == b"UN" else self.encoding
+        inner = Encoding(little=True, implicit=True) if element[0] == b"UN" else self.encoding
         found = []
         for item in items_of(element[1], inner, self.budget):
             elements, _ = elements_of(item, 0, inner, self.budget)

@@ -76,6 +76,7 @@ def read(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
     values = stored_values(header, layout.module, contents(header, stored_bytes, options.limits))
     if layout.order is not None:
         values = values[layout.order]
+    data = np.asarray(layout.scaling.applied(values), np.float32).transpose(2, 1, 0)
     source = Source(
         path=blob.name,
         format="dicom-nm",
@@ -83,7 +84,6 @@ def read(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         assumed=layout.assumed,
         orientation_from=layout.orientation_from,
     )
-    data = np.asarray(layout.scaling.applied(values), np.float32).transpose(2, 1, 0)
     return Volume(data, layout.grid, acquisition=acquisition_of(header, layout.scaling.units), source=source)
 
 

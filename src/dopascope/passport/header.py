@@ -9,7 +9,7 @@ from dopascope import geometry
 from dopascope.passport.result import Check, CheckVerdict, within
 from dopascope.volume import Acquisition, Grid, Source
 
-USUAL_SPACING_MM: Final = (1.0, 5.0)
+USUAL_SPACING_MM: Final = (0.95, 5.0)
 """Pixels of a third to a half of the resolution, 3.5 to 4.5 mm, are recommended (EANM/SNMMI guideline 2020,
 doi 10.1007/s00259-020-04817-8); scans of ten hospitals lay between 1.4 and 4.4 mm; MNI-normalised ones have 2 mm."""
 

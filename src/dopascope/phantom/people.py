@@ -17,7 +17,7 @@ SIDES: Final = ("left", "right")
 BINDING_REGIONS: Final = (*atlas.REGIONS, "accumbens_left", "accumbens_right")
 
 HEALTHY_SBR: Final[Mapping[str, float]] = {
-    "caudate": 6.0,
+    "caudate": 6.3,
     "anterior_putamen": 4.2,
     "posterior_putamen": 3.7,
     "accumbens": 3.2,
@@ -32,7 +32,7 @@ REMAINING: Final[Mapping[str, tuple[float, float]]] = {
 """Mean share that is left at diagnosis of PD, on the worse and on the better side (Asenbaum 1998; Nurmi 2001)."""
 
 REFERENCE_AGE: Final = 60.0
-PERSON_SD: Final = 0.12
+PERSON_SD: Final = 0.10
 STRUCTURE_SD: Final = 0.05
 SIDE_SD: Final = 0.03
 """Relative spread of healthy ratios between people, structures of a person, and sides (left with right r about .95)."""
@@ -108,10 +108,10 @@ def draw_person(seed: int, group: Group) -> Person:
         worse_side=worse_side,
         sbr=sbr,
         axes=(x, y, z),
-        warp_mm=float(rng.uniform(1.5, 3.0)),
-        warp_scale_mm=float(rng.uniform(22, 32)),
+        warp_mm=float(rng.uniform(1.0, 2.5)),
+        warp_scale_mm=float(rng.uniform(25, 35)),
         warp_seed=int(rng.integers(2**31)),
-        white=_normal(rng, 0.85, 0.04),
+        white=_normal(rng, 0.8, 0.04),
         fluid=_normal(rng, 0.35, 0.06),
         scalp=_normal(rng, 0.4, 0.06),
         thalamus=_normal(rng, 0.35, 0.08),
@@ -137,7 +137,7 @@ def _healthy(rng: np.random.Generator, level: float) -> dict[str, float]:
 def _reduced(rng: np.random.Generator, sbr: Mapping[str, float], worse_side: str) -> dict[str, float]:
     """What Parkinson's disease leaves: one severity for all regions, a small spread for each, one side worse."""
     severity = _normal(rng, 1, SEVERITY_SD)
-    asymmetry = float(rng.uniform(0.6, 1.4))
+    asymmetry = float(rng.uniform(0.6, 1.2))
     found = {}
     for structure, (worse, better) in REMAINING.items():
         middle, half = (worse + better) / 2, asymmetry * (better - worse) / 2

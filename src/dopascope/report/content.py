@@ -95,9 +95,16 @@ class ReaderRow:
 
 
 def title(reading: Reading) -> str:
-    """The report's heading."""
-    modality = {"NM": "Dopamine transporter SPECT", "MR": "Brain MRI", "PT": "PET", "CT": "CT"}
+    """The report's heading; what was refused is not called by the name of what it claims to be."""
+    if reading.verdict == "refused":
+        return "Image that was not read"
+    modality = {"NM": "Dopamine transporter SPECT", "MR": "Brain MRI"}
     return modality.get(reading.scan.modality or "", "Dopamine transporter image" if reading.scan.grid else "Picture")
+
+
+def passport_reasons(reading: Reading) -> tuple[str, ...]:
+    """The passport's reasons, less those that the verdict gives already."""
+    return tuple(reason for reason in reading.passport.reasons if reason not in reading.verdict_reasons)
 
 
 def ratio_table(numbers: QuantificationPart) -> RatioTable:

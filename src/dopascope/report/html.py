@@ -41,6 +41,7 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
             indices=content.index_rows(numbers) if numbers else (),
             registration=content.registration_facts(reading.registration) if reading.registration else (),
             matrix=content.matrix_rows(reading.registration.mni_to_scan) if reading.registration else (),
+            passport_reasons=content.passport_reasons(reading),
             passport=content.passport_rows(reading),
             scan_facts=content.scan_facts(reading.scan),
             person_facts=content.person_facts(reading),

@@ -296,7 +296,7 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
 def _passport(reading: Reading) -> Iterator[Flowable]:
     yield CondPageBreak(ROOM)
     yield Paragraph(f"Passport: {_badge_markup(reading.passport.verdict)}", words.SECTION)
-    for reason in reading.passport.reasons:
+    for reason in content.passport_reasons(reading):
         yield text(f"• {reason}")
     rows = [
         [text(name), text(value), text(expected), _badge(verdict), text(explanation, words.NOTE)]
