@@ -28,10 +28,12 @@ def files_no_longer_than(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_three_files_with_their_names(examination: Examination, tmp_path: Path) -> None:
+def test_three_files_with_their_names_and_the_maps(examination: Examination, tmp_path: Path) -> None:
     made = report.write(examination, tmp_path / "new" / "folder")
-    assert {name: path.name for name, path in made.items()} == report.FORMATS
-    assert sorted(one.name for one in (tmp_path / "new" / "folder").iterdir()) == sorted(report.FORMATS.values())
+    assert report.FORMATS.items() <= {name: path.name for name, path in made.items()}.items()
+    assert {one.name for one in (tmp_path / "new" / "folder").iterdir()} == {path.name for path in made.values()}
+    maps = {part.file for part in examination.reading.maps}
+    assert {path.name for path in made.values()} == set(report.FORMATS.values()) | maps
     assert made["pdf"].read_bytes().startswith(b"%PDF-")
     assert made["html"].read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
@@ -74,7 +76,8 @@ def test_a_full_disk_leaves_the_old_files_and_no_half_ones(
         report.write(examinations["reduced"], tmp_path)
     assert caught.value.fix
     assert caught.value.where.endswith("report.pdf")
-    assert {one.name for one in tmp_path.iterdir()} == set(report.FORMATS.values())
+    assert set(report.FORMATS.values()) <= {one.name for one in tmp_path.iterdir()}
+    assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
     assert {k: (tmp_path / name).read_bytes() for k, name in report.FORMATS.items()} == before
 
 

@@ -44,7 +44,8 @@ def scan(image: Volume | SliceImage) -> schema.Scan:
             affine=image.grid.affine.tolist(),
         )
     return schema.Scan(
-        source=PurePath(source.path).name or source.path,
+        # A file name need not be text; what is no character is spelled out, so that the reading stays valid JSON.
+        source=(PurePath(source.path).name or source.path).encode("utf-8", "backslashreplace").decode(),
         format=source.format,
         files=source.files,
         sha256=source.sha256,

@@ -86,7 +86,7 @@ def evidence(bundles: Sequence[Bundle], mni: Volume) -> dict[str, MadeEvidence]:
         part = EvidenceMap(
             reader=bundle.id,
             kind="occlusion",
-            file=None,
+            file=f"evidence-{bundle.id}.nii.gz",
             share_inside_striatum=found.share_inside_striatum,
             area_inside_striatum=found.area_inside_striatum,
             meaning=found.meaning,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from dopascope import provenance
 from dopascope.errors import DopascopeError, UsageError
-from dopascope.reading.images import Examination
+from dopascope.reading.images import Examination, Images
 from dopascope.report import figures
 
 FORMATS: Final = {"pdf": "report.pdf", "html": "report.html", "json": "reading.json"}
@@ -23,7 +24,7 @@ def write(
     The same examination gives the same bytes, `created` being part of it.
 
     Returns:
-        Format to path, for the formats asked for.
+        Format to path, for the formats asked for, and the evidence maps that go with the JSON.
 
     Raises:
         UsageError: an unknown format.
@@ -50,7 +51,24 @@ def write(
         contents["html"] = html.render(examination, drawn).encode()
     if "json" in wanted:
         contents["json"] = (examination.reading.to_json() + "\n").encode()
-    return {name: save(Path(out_dir) / FORMATS[name], data) for name, data in contents.items()}
+    maps = _write_maps(examination, Path(out_dir)) if "json" in wanted else {}
+    return maps | {name: save(Path(out_dir) / FORMATS[name], data) for name, data in contents.items()}
+
+
+def _write_maps(examination: Examination, out_dir: Path) -> dict[str, Path]:
+    """The evidence maps that the reading names a file for, as NIfTI on the MNI grid."""
+    if not isinstance(examination.images, Images):
+        return {}
+    from dopascope import formats
+
+    written = {}
+    for part in examination.reading.maps:
+        if part.file is not None and part.reader in examination.images.evidence:
+            written[f"map of {part.reader}"] = out_dir / part.file
+            with _told_in_our_words(out_dir / part.file):
+                out_dir.mkdir(parents=True, exist_ok=True)
+                formats.save_nifti(examination.images.evidence[part.reader], out_dir / part.file)
+    return written
 
 
 def save(path: Path, data: bytes) -> Path:
@@ -59,8 +77,15 @@ def save(path: Path, data: bytes) -> Path:
     Raises:
         DopascopeError: the disk refuses.
     """
-    try:
+    with _told_in_our_words(path):
         provenance.write_bytes(path, data)
+    return path
+
+
+@contextmanager
+def _told_in_our_words(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DopascopeError(
             "The report could not be written.",
@@ -69,4 +94,3 @@ def save(path: Path, data: bytes) -> Path:
             expected="a folder that can be written to, with space left",
             fix="Choose another folder, or make room and run the command again.",
         ) from error
-    return path
