@@ -111,7 +111,7 @@ CAMERAS: Final[Mapping[str, Camera]] = {
         Camera("fan-beam", (128, 128, 64), (2.46, 2.46, 3.2), 9.5, 3e6, noise_fwhm_mm=7.5, scale=8.0),
         Camera("lehr-osem", (128, 128, 60), (3.3, 3.3, 3.3), 11.0, 2.5e6, noise_fwhm_mm=8.5, scale=45.0),
         Camera("lehr-fbp", (128, 128, 50), (3.9, 3.9, 3.9), 12.0, 2e6, noise_fwhm_mm=10.0, scale=3.0, clipped=False),
-        Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 14.0, 1.2e6, noise_fwhm_mm=11.0, scale=120.0),
+        Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.5, 1.5e6, noise_fwhm_mm=11.0, scale=120.0),
     )
 }
 """Named presets, from a dedicated brain camera to an old parallel-hole one. All are invented, within published ranges."""
