@@ -74,7 +74,7 @@ def by_dcm2niix(path: Path) -> Image:
         if len(made) != 1:
             raise RuntimeError(f"{len(made)} images")
         image = nibabel.load(made[0])
-        return np.asarray(image.dataobj), image.affine
+        return np.array(image.dataobj), image.affine  # copied: the file is gone when this returns
 
 
 def by_monai(path: Path) -> Image:

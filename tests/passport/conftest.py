@@ -1,4 +1,4 @@
-"""Things that are put into a scanner, or before a camera, by accident: made by code, none of them a DaT scan of a head."""
+"""Things put into a scanner, or before a camera, by accident: made by code, none of them a DaT scan of a head."""
 
 from __future__ import annotations
 

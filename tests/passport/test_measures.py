@@ -84,10 +84,11 @@ def test_uptake_measures_contrast_and_volume_of_two_hot_balls() -> None:
     middle = np.array([0, 0, 75 - 78 + 0.0])  # the crown less the distance to the middle of the brain
     balls = sum((np.linalg.norm(at - middle - [side, 5, 0], axis=-1) < 14).astype(float) for side in (-20, 20))
     found = uptake(measure(Volume(100 * inside + 300 * balls, grid)))
-    assert found.contrast == pytest.approx(4.0, rel=0.1)
+    assert found.peak == pytest.approx(4.0, rel=0.1)
+    assert found.surround == pytest.approx(4.0, rel=0.1)
     assert found.hot_ml == pytest.approx(2 * 4 / 3 * np.pi * 1.4**3, rel=0.25)
     plain = uptake(measure(Volume(100.0 * inside, grid)))
-    assert plain.contrast == pytest.approx(1.0, abs=0.02)
+    assert (plain.peak, plain.surround) == pytest.approx((1.0, 1.0), abs=0.02)
 
 
 def test_within_includes_its_limits_and_is_unusual_between() -> None:

@@ -1,4 +1,4 @@
-"""The passport as a whole: DaT scans pass, whatever else is refused or unusual, and never for its array order or scale."""
+"""The passport whole: DaT scans pass, whatever else is refused or unusual, never for its array order or scale."""
 
 from __future__ import annotations
 
@@ -29,12 +29,20 @@ def test_dat_scans_are_in_distribution(camera: str, number: int) -> None:
     assert found.reasons == ()
 
 
-def test_nearly_lost_striata_are_no_reason_against_a_scan() -> None:
-    person = phantom.draw_person(3, "pd")
-    person = replace(person, sbr={part: 1.0 if "caudate" in part else 0.4 for part in person.sbr})
-    for camera in CAMERAS:
-        scan, _ = phantom.scan(person, phantom.CAMERAS[camera], seed=3)
-        assert passport.inspect(scan).verdict == "in-distribution", camera
+@pytest.mark.parametrize("camera", CAMERAS)
+@pytest.mark.parametrize("corrected", [True, False])
+def test_nearly_lost_striata_are_no_reason_against_a_scan(camera: str, corrected: bool) -> None:
+    """Down to a tenth of the binding, also where no attenuation correction leaves the middle of the head dark."""
+    person = phantom.draw_person(2 + CAMERAS.index(camera), phantom.GROUPS[CAMERAS.index(camera) % 2])
+    person = replace(person, sbr={part: 0.1 * value for part, value in person.sbr.items()})
+    scan, truth = phantom.scan(person, phantom.CAMERAS[camera], seed=3)
+    if not corrected:
+        middle = truth.mni_to_scan @ [0, -18, 8, 1]
+        out = (((scan.grid.centres_mm() - middle[:3]) / (75, 92, 80)) ** 2).sum(-1) ** 0.5
+        depth_mm = 75 * (1 - out.clip(0, 1))
+        scan = replace(scan, data=scan.data * np.exp(-0.0095 * depth_mm))  # mu of water with scatter, FACTS 3.1
+    found = passport.inspect(scan)
+    assert found.verdict == "in-distribution", found.reasons
 
 
 def test_the_template_and_a_normalised_scan_pass() -> None:
@@ -128,6 +136,25 @@ def test_few_counts_show_as_noise() -> None:
     assert noise[2].verdict != "in-distribution"
 
 
+def test_where_there_is_no_head_nothing_further_is_measured() -> None:
+    grid = Grid((50, 52, 40), np.diag([5.0, 5.0, 5.0, 1.0]))
+    everywhere = np.random.default_rng(0).uniform(50, 90, grid.shape)
+    found = passport.inspect(Volume(everywhere, grid))
+    assert found.verdict == "refused"
+    assert found.check("head").value == "not found"
+    assert found.checks[-1].name == "head"
+    assert "No head is found" in found.check("head").explanation
+
+
+def test_a_small_hot_object_is_refused() -> None:
+    grid = Grid((50, 52, 40), np.diag([4.0, 4.0, 4.0, 1.0]))
+    small = np.linalg.norm(grid.centres_mm() - grid.centre_mm, axis=-1) < 30
+    assert (
+        passport.inspect(Volume(small * np.linspace(50, 90, small.size).reshape(small.shape), grid)).verdict
+        == "refused"
+    )
+
+
 def test_wrong_spacing_shows_in_the_size_of_the_head() -> None:
     scan = dat_scan(2)
     for factor in (0.5, 2.0):
@@ -218,19 +245,17 @@ def test_empty_broken_and_tiny_pictures_are_refused() -> None:
 
 
 @pytest.mark.data
-def test_no_real_scan_of_anything_else_passes(data_dir: Path) -> None:
+@pytest.mark.parametrize(("folder", "least"), [("t1_mri", 40), ("nm_pet_dicom", 2), ("edge_cases", 60)])
+def test_no_real_scan_of_anything_else_passes(data_dir: Path, folder: str, least: int) -> None:
     tried = 0
-    for folder in ("t1_mri", "nm_pet_dicom", "mr_dicom", "edge_cases"):
-        for path in sorted(
-            p for p in (data_dir / folder).rglob("*") if p.is_file() and p.suffix not in (".txt", ".md")
-        ):
-            try:
-                image = formats.load(path)
-            except InputError:
-                continue
-            tried += 1
-            assert passport.inspect(image).verdict != "in-distribution", path
-    assert tried > 90
+    for path in sorted(p for p in (data_dir / folder).rglob("*") if p.is_file()):
+        try:
+            image = formats.load(path)
+        except InputError:
+            continue
+        tried += 1
+        assert passport.inspect(image).verdict != "in-distribution", path
+    assert tried >= least
 
 
 @pytest.mark.data

@@ -40,22 +40,25 @@ def to_onnx(groups: Mapping[str, Sequence[nn.Module]], example: Tensor, *, image
     Raises:
         BundleError: the exporter gives another kind of graph than can be repeated.
     """
-    from onnx import helper
+    from onnx import TensorProto, helper
 
-    model = None
+    exported: dict[type[nn.Module], onnx.ModelProto] = {}
+    nodes, weights, outputs = [], [], []
     for output, members in groups.items():
         plain = [_without_batch_norm(net) for net in members]
-        exported = _export(plain[0], example, image)
-        nodes, weights, answer = _repeated(exported, plain, output, image)
-        if model is None:
-            model = exported
-            for field in ("node", "initializer", "output", "value_info"):
-                model.graph.ClearField(field)
-        model.graph.node.extend(nodes)
-        model.graph.initializer.extend(weights)
-        model.graph.output.append(helper.make_tensor_value_info(output, 1, answer))
-    if model is None:
+        kind = type(plain[0])
+        if kind not in exported:
+            exported[kind] = _export(_with_distinct_weights(plain[0]), example, image)
+        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image)
+        nodes += more_nodes
+        weights += more_weights
+        outputs.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    if not exported:
         raise BundleError("There is no network to export.", where="groups")
+    model = next(iter(exported.values()))
+    for field, content in (("node", nodes), ("initializer", weights), ("output", outputs)):
+        model.graph.ClearField(field)
+        getattr(model.graph, field).extend(content)
     _plain(model, {image, *groups})
     data: bytes = model.SerializeToString(deterministic=True)
     return data
@@ -106,6 +109,19 @@ def _without_batch_norm(net: nn.Module) -> nn.Module:
     return plain
 
 
+def _with_distinct_weights(net: nn.Module) -> nn.Module:
+    """A copy with random weights: the exporter merges weights that happen to be equal, and these never are."""
+    import torch
+
+    probe = copy.deepcopy(net)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in probe.state_dict().values():
+            if value.dtype.is_floating_point:
+                value.normal_(generator=generator)
+    return probe
+
+
 def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
     import torch
 
@@ -126,14 +142,13 @@ def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
 
 
 def _repeated(
-    exported: onnx.ModelProto, members: Sequence[nn.Module], output: str, image: str
+    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[int | str]]:
     """Nodes and weights of all members, their answers stacked on axis 1 as `output`, and the shape of that."""
     from onnx import helper, numpy_helper
 
-    graph = exported.graph
     trained = set(members[0].state_dict())
-    constants = [weight for weight in graph.initializer if weight.name not in trained]
+    constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer if one.name not in trained}
     if not trained <= {weight.name for weight in graph.initializer}:
         raise BundleError(
             "The torch exporter has renamed or merged weights.",
@@ -145,7 +160,7 @@ def _repeated(
     nodes, weights, answers = [], [], []
     for number, member in enumerate(members):
         start = f"{output}.{number}."
-        names = {image: image, "": ""} | {one.name: f"{output}.{one.name}" for one in constants}
+        names = {image: image, "": ""} | {name: f"{output}.{name}" for name in constants}
         for node in graph.node:
             twin = type(node).FromString(node.SerializeToString())
             twin.input[:] = [names.get(name, start + name) for name in node.input]
@@ -156,9 +171,8 @@ def _repeated(
         nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
         answers.append(f"{start}row")
     nodes.append(helper.make_node("Concat", answers, [output], axis=1))
-    for one in constants:
-        one.name = f"{output}.{one.name}"
-    weights += [*constants, numpy_helper.from_array(np.array([1], np.int64), f"{output}.axis")]
+    shared = constants | {"axis": np.array([1], np.int64)}
+    weights += [numpy_helper.from_array(value, f"{output}.{name}") for name, value in shared.items()]
     shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim[1:]]
     return nodes, weights, ["batch", len(members), *shape]
 

@@ -274,7 +274,7 @@ def _reader_for(header: Header) -> str:
     return "dicom-nm" if kind == dicom_nuclear.NM_CLASS else "dicom-series"
 
 
-_LAYOUTS: Final[dict[str, Callable[[Sequence[Header], ReadOptions], Grid]]] = {
+_LAYOUTS: Final[dict[str, Callable[[tuple[Header, ...], ReadOptions], Grid]]] = {
     "dicom-series": lambda headers, options: dicom_series.layout_of(headers, options).grid,
     "dicom-nm": lambda headers, options: dicom_nuclear.layout_of(headers[0], options).grid,
     "dicom-enhanced": lambda headers, options: dicom_enhanced.layout_of(headers[0], options).grid,
@@ -282,7 +282,7 @@ _LAYOUTS: Final[dict[str, Callable[[Sequence[Header], ReadOptions], Grid]]] = {
 
 
 def _candidate(group: list[ParsedBlob], options: ReadOptions) -> Candidate:
-    headers = [_header(blob) for blob in group]
+    headers = tuple(_header(blob) for blob in group)
     first = headers[0]
     reader = "dicom-series" if len(group) > 1 else _reader_for(first)
     grid, error = None, None
@@ -366,7 +366,7 @@ def _listed(candidates: Sequence[Candidate]) -> str:
 def _none_readable(path: Path, candidates: list[Candidate]) -> InputError:
     first = candidates[0].error
     if first is not None and len(candidates) == 1:
-        if path.is_file() and candidates[0].reader == "dicom-series" and "one slice" in first.what:
+        if path.is_file() and "one slice" in first.what:
             first.fix = f"Give the folder that holds the whole series: {path.parent}"
         return first
     kinds = {type(one.error) for one in candidates if one.error is not None}

@@ -249,7 +249,6 @@ def _meta(data: bytes, start: int, budget: Budget) -> tuple[dict[int, Element], 
         long = data[end + 4 : end + 6] in (b"OB", b"OW", b"UN", b"UT", b"SQ")
         size = unpack("<I", data[end + 8 : end + 12])[0] if long else unpack("<H", data[end + 6 : end + 8])[0]
         end += (12 if long else 8) + size
-        budget.spend()
     return elements_of(data[:end], start, Encoding(), budget)[0], end
 
 

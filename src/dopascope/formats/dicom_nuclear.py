@@ -30,7 +30,7 @@ from dopascope.formats.dicom_file import Header, contents, header_of, is_dicom
 from dopascope.formats.dicom_pixels import PixelModule, pixel_module, stored_values
 from dopascope.formats.dicom_plane import Plane, affine_of, plane_of
 from dopascope.formats.dicom_values import Scaling, real_world_of, rescale_of
-from dopascope.formats.registry import ReadOptions, reader
+from dopascope.formats.registry import ReadOptions, Strictness, reader
 from dopascope.volume import Grid, Source, Volume
 
 NM_CLASS: Final = "1.2.840.10008.5.1.4.1.1.20"
@@ -104,6 +104,14 @@ def layout_of(header: Header, options: ReadOptions) -> NuclearLayout:
     """Geometry, order and scale of an NM image, without its pixels; raises as `read` does."""
     assumed = list(check_kind(header))
     module = pixel_module(header, options.limits)
+    if module.frames == 1 and options.strictness is Strictness.RAISE:
+        raise UnsupportedError(
+            "This is one slice of a scan.",
+            where=f"{header.name}, NumberOfFrames",
+            found="1 frame",
+            expected="a reconstructed volume",
+            fix="Give the file, or the folder of files, that holds the whole reconstruction.",
+        )
     slices = _slice_numbers(header, module.frames, assumed)
     plane, origin = nuclear_plane(header)
     step = plane.normal * _signed_spacing(header, assumed)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -118,8 +119,12 @@ def check_total(blobs: Sequence[Blob], options: ReadOptions) -> None:
         )
 
 
-def layout_of(headers: Sequence[Header], options: ReadOptions) -> SeriesLayout:
-    """Order, geometry and scale of a series, without its pixels; raises as `read` does."""
+@lru_cache(maxsize=1)
+def layout_of(headers: tuple[Header, ...], options: ReadOptions) -> SeriesLayout:
+    """Order, geometry and scale of a series, without its pixels; raises as `read` does.
+
+    The last one is kept: what a survey worked out is what the reader needs next.
+    """
     first = headers[0]
     _check_is_slice_series(headers)
     modules = tuple(pixel_module(header, options.limits) for header in headers)
@@ -128,8 +133,8 @@ def layout_of(headers: Sequence[Header], options: ReadOptions) -> SeriesLayout:
     scalings = tuple(_scaling(header) for header in headers)
     if len(headers) == 1:
         stack, notes = _single(first, planes[0], options.strictness)
-        return SeriesLayout(tuple(headers), modules, scalings, stack, notes)
-    return SeriesLayout(tuple(headers), modules, scalings, stack_of(first.name, planes, options.strictness))
+        return SeriesLayout(headers, modules, scalings, stack, notes)
+    return SeriesLayout(headers, modules, scalings, stack_of(first.name, planes, options.strictness))
 
 
 def _check_is_slice_series(headers: Sequence[Header]) -> None:
@@ -225,6 +230,9 @@ def _read_ahead(blobs: Sequence[Blob]) -> Iterator[tuple[bytes, bytes]]:
         stored_bytes = blob.read()
         return stored_bytes, hashlib.sha256(stored_bytes).digest()
 
+    if len(blobs) <= _FILES_AHEAD:
+        yield from map(read_and_hash, blobs)
+        return
     with ThreadPoolExecutor(_HELPERS) as pool:
         ahead = deque(pool.submit(read_and_hash, blob) for blob in blobs[:_FILES_AHEAD])
         for index in range(len(blobs)):

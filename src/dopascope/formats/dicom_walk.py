@@ -11,7 +11,7 @@ from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from dopascope.errors import HostileError, UnreadableError
 from dopascope.formats.limits import Limits
@@ -79,18 +79,18 @@ class Budget:
         self.name = name
         self.limits = limits
         self.left = limits.max_elements
+        self.deep_bytes = 16 * limits.max_nesting
+        """A shorter sequence cannot be nested too deep: each level takes a tag, a length and an item's, 16 bytes."""
 
-    def spend(self, count: int = 1) -> None:
-        """Count elements; raises HostileError when there are more than `max_elements`."""
-        self.left -= count
-        if self.left < 0:
-            raise HostileError(
-                "The file has more DICOM elements than are allowed.",
-                where=self.name,
-                found=f"more than {self.limits.max_elements} elements",
-                expected=f"at most max_elements = {self.limits.max_elements}",
-                fix="If you trust the file, raise the limit with --limit max_elements=N.",
-            )
+    def spent(self) -> HostileError:
+        """The error for more than `max_elements`."""
+        return HostileError(
+            "The file has more DICOM elements than are allowed.",
+            where=self.name,
+            found=f"more than {self.limits.max_elements} elements",
+            expected=f"at most max_elements = {self.limits.max_elements}",
+            fix="If you trust the file, raise the limit with --limit max_elements=N.",
+        )
 
     def check_depth(self, depth: int) -> None:
         """Raises HostileError when sequences are nested deeper than `max_nesting`."""
@@ -128,23 +128,52 @@ def elements_of(
     """
     found: dict[int, Element] = {}
     position, end = start, len(data)
+    layout = _LITTLE if encoding.little else _BIG
+    implicit, left = encoding.implicit, budget.left
+    unpack_implicit, unpack_explicit = layout.implicit.unpack_from, layout.explicit.unpack_from
     while position + 8 <= end:
-        tag, vr, offset, length = _header(data, position, encoding, budget)
-        budget.spend()
-        if tag in _PIXELS:
-            return found, _pixel_span(tag, offset, length, end if size is None else size, budget)
-        if length == _UNDEFINED:
-            inner = _IMPLICIT if vr == b"UN" else encoding  # PS3.5 6.2.2 note 4
-            stop, position = _skip(data, offset, end, _Level("sequence", None, inner), budget)
+        # The common cases of `_header`, written out: this loop is most of the time that a large series takes.
+        if implicit:
+            group, element, length = unpack_implicit(data, position)
+            tag, vr, offset = group << 16 | element, b"", position + 8
         else:
-            stop = position = offset + length
-            if stop > end:
-                raise _beyond(budget, tag, length, end - offset)
-            if length > 8 and _is_sequence(data, vr, offset, encoding):
-                _check_sequence(data, offset, stop, encoding, budget)
+            group, element, vr, length = unpack_explicit(data, position)
+            tag, offset = group << 16 | element, position + 8
+            if vr not in _SHORT:
+                tag, vr, offset, length = _header(data, position, encoding, budget)
+        left -= 1
+        if left < 0:
+            raise budget.spent()
+        if tag in _PIXELS:
+            budget.left = left
+            return found, _pixel_span(tag, offset, length, end if size is None else size, budget)
+        stop = position = offset + length
+        if length >= budget.deep_bytes:  # undefined lengths too
+            budget.left = left
+            vr, stop, position = _long_value(data, vr, offset, length, encoding, budget)
+            left = budget.left
+        if position > end:
+            raise _beyond(budget, tag, length, end - offset)
         if wanted is None or tag in wanted:
             found[tag] = (vr, data[offset:stop])
+    budget.left = left
     return found, None
+
+
+def _long_value(
+    data: bytes, vr: bytes, offset: int, length: int, encoding: Encoding, budget: Budget
+) -> tuple[bytes, int, int]:
+    """VR, end and follower of a value that may be a deep sequence, walked where it is one."""
+    if length == _UNDEFINED:
+        unknown = vr == b"UN"  # implicit inside: PS3.5 6.2.2 note 4
+        inner = _IMPLICIT if unknown else encoding
+        stop, position = _skip(data, offset, len(data), _SEQUENCE, None, inner, budget)
+        return (b"UN" if unknown else b"SQ"), stop, position
+    stop = offset + length
+    if stop <= len(data) and _is_sequence(data, vr, offset, encoding):
+        with suppress(UnreadableError):  # damage inside is left to whoever reads it
+            _skip(data, offset, stop, _SEQUENCE, stop, encoding, budget)
+    return vr, stop, stop
 
 
 def items_of(value: bytes, encoding: Encoding, budget: Budget) -> list[bytes]:
@@ -160,7 +189,7 @@ def items_of(value: bytes, encoding: Encoding, budget: Budget) -> list[bytes]:
         if tag != _ITEM:
             break
         if length == _UNDEFINED:
-            stop, after = _skip(value, position, end, _Level("item", None, encoding), budget)
+            stop, after = _skip(value, position, end, _ITEM_LEVEL, None, encoding, budget)
         else:
             stop = after = position + length
             if stop > end:
@@ -203,62 +232,60 @@ def _is_sequence(data: bytes, vr: bytes, offset: int, encoding: Encoding) -> boo
     return vr == b"SQ" or (not vr and data[offset : offset + 4] == _ITEM_BYTES[encoding.little])
 
 
-class _Level(NamedTuple):
-    """One open bracket of the walk: a sequence of items, an item of elements, or pixel fragments."""
+def _skip(
+    data: bytes, position: int, end: int, kind: int, stop: int | None, encoding: Encoding, budget: Budget
+) -> tuple[int, int]:
+    """Walk over a sequence, an item or fragments from `position`: the end of its value, and what follows it.
 
-    kind: Literal["sequence", "item", "fragments"]
-    stop: int | None
-    """Where it ends; None where a delimiter ends it."""
-    encoding: Encoding
-
-
-def _skip(data: bytes, position: int, end: int, first: _Level, budget: Budget) -> tuple[int, int]:
-    """Walk over `first` from `position`: the end of its value, and the position after its delimiter."""
-    levels = [first]
-    while levels:
-        _, stop, encoding = levels[-1]
-        if stop is not None and position >= stop:
-            levels.pop()
+    Open brackets are two lists, what each is and where it ends (beyond `end` where a delimiter ends it): no recursion,
+    except once into a sequence of VR UN, which is implicit inside and cannot hold another.
+    """
+    never = end + 1
+    kinds, stops = [kind], [never if stop is None else stop]
+    value_end = position
+    while kinds:
+        if position >= stops[-1]:
+            kinds.pop()
+            stops.pop()
             value_end = position
             continue
         if position + 8 > end:
             raise _beyond(budget, _SEQUENCE_END, 8, end - position)
         tag, vr, offset, length = _header(data, position, encoding, budget)
-        budget.spend()
+        budget.left -= 1
+        if budget.left < 0:
+            raise budget.spent()
         if tag in (_SEQUENCE_END, _ITEM_END):
-            levels.pop()
+            kinds.pop()
+            stops.pop()
             value_end, position = position, offset
             continue
-        inner = _opened(data, tag, vr, offset, length, levels[-1])
-        if inner is None:
+        opened = _opens(data, tag, vr, offset, length, kinds[-1], encoding)
+        if opened == _NOTHING:
             position = offset + length
             if length == _UNDEFINED or position > end:
                 raise _beyond(budget, tag, length, end - offset)
-            continue
-        levels.append(inner)
-        budget.check_depth(sum(level.kind == "sequence" for level in levels))
-        position = offset
+        elif vr == b"UN":
+            position = _skip(data, offset, end, _SEQUENCE, None, _IMPLICIT, budget)[1]
+        else:
+            kinds.append(opened)
+            stops.append(never if length == _UNDEFINED else offset + length)
+            position = offset
+            if len(kinds) > budget.limits.max_nesting:
+                budget.check_depth(kinds.count(_SEQUENCE))
     return value_end, position
 
 
-def _opened(data: bytes, tag: int, vr: bytes, offset: int, length: int, within: _Level) -> _Level | None:
-    """The level that this element opens, or None when its value is to be passed over."""
-    stop = None if length == _UNDEFINED else offset + length
-    if within.kind == "fragments":
-        return None
-    if within.kind == "sequence":
-        return _Level("item", stop, within.encoding) if tag == _ITEM else None
-    if stop is None and tag in _PIXELS:
-        return _Level("fragments", None, within.encoding)
-    if stop is None or _is_sequence(data, vr, offset, within.encoding):
-        return _Level("sequence", stop, _IMPLICIT if vr == b"UN" else within.encoding)
-    return None
+_NOTHING, _SEQUENCE, _ITEM_LEVEL, _FRAGMENTS = range(4)
+"""What an element opens; fragments are pixel data in pieces, whose items hold no elements."""
 
 
-def _check_sequence(data: bytes, start: int, stop: int, encoding: Encoding, budget: Budget) -> None:
-    """Depth and element count of a sequence of known length; damage inside is left to whoever reads it."""
-    with suppress(UnreadableError):
-        _skip(data, start, stop, _Level("sequence", stop, encoding), budget)
+def _opens(data: bytes, tag: int, vr: bytes, offset: int, length: int, within: int, encoding: Encoding) -> int:
+    if within == _ITEM_LEVEL:
+        if length == _UNDEFINED:
+            return _FRAGMENTS if tag in _PIXELS else _SEQUENCE
+        return _SEQUENCE if length and _is_sequence(data, vr, offset, encoding) else _NOTHING
+    return _ITEM_LEVEL if within == _SEQUENCE and tag == _ITEM else _NOTHING
 
 
 def _beyond(budget: Budget, tag: int, claimed: int, present: int) -> UnreadableError:

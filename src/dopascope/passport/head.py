@@ -30,6 +30,9 @@ SLAB_MM: Final = 36.0
 _FACES: Final = (("left", "right"), ("back", "front"), ("bottom", "top"))
 _SHARPNESS_SAMPLES: Final = 400_000
 _FWHM_PER_SIGMA: Final = 2.3548
+_SIGMA_PER_MAD: Final = 1.4826
+
+INF: Final = float("inf")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def measure(volume: Volume) -> MeasuredHead:
     sizes[0] = 0
     inside: NDArray[np.bool_] = ndimage.binary_fill_holes(pieces == sizes.argmax())
     world = geometry.apply_affine(np.linalg.inv(lattice.to_node), np.argwhere(inside))
-    low, high = np.percentile(world, [0.5, 99.5], axis=0)
+    low, high = np.percentile(world, [0.1, 99.9], axis=0)  # a stray node is no head
     x, y, z = (float(v) for v in high - low + LATTICE_MM)
     return MeasuredHead(scan, head, lattice, inside, (x, y, z), float(sizes.max() / bright.sum()), _cuts(inside))
 
@@ -127,14 +130,16 @@ def _lines(measured: MeasuredHead, axis: int) -> tuple[NDArray[np.float32], NDAr
 
 @dataclass(frozen=True)
 class Uptake:
-    """Where the uptake is, in the slab about the middle of the brain."""
+    """Where the uptake is. Ratios within the middle hold without attenuation correction, which darkens all of it."""
 
-    contrast: float
-    """99th percentile of the middle over the 90th percentile of the slab around it."""
+    peak: float
+    """99th percentile of the middle of the brain over its median."""
     hot_ml: float
-    """Volume hotter than halfway between the slab's median and the middle's peak."""
+    """Volume in the middle that is hotter than halfway between its median and its peak."""
+    surround: float
+    """Peak of the middle over the 90th percentile of the slab around it."""
     roughness: float
-    """Scatter of neighbouring voxels about their blurred mean over the slab's median, outside the middle."""
+    """Scatter of voxels about their blurred neighbourhood over its level, in the slab outside the middle."""
 
 
 def uptake(measured: MeasuredHead) -> Uptake:
@@ -146,18 +151,19 @@ def uptake(measured: MeasuredHead) -> Uptake:
     middle = slab & (np.linalg.norm(offset, axis=-1) < MIDDLE_MM)
     around = slab & ~middle
     if not middle.any() or not around.any():
-        return Uptake(0.0, 0.0, 0.0)
+        return Uptake(0.0, INF, 0.0, INF)
     values = lattice.values
-    median = float(np.median(values[slab]))
-    peak = float(np.percentile(values[middle], 99))
-    hot = float(np.count_nonzero(slab & (values > (median + peak) / 2))) * LATTICE_MM**3 / 1000
-    return Uptake(peak / float(np.percentile(values[around], 90)), hot, _roughness(measured, around, median))
+    median, peak = float(np.median(values[middle])), float(np.percentile(values[middle], 99))
+    hot = float(np.count_nonzero(values[middle] > (median + peak) / 2)) * LATTICE_MM**3 / 1000
+    beside = float(np.percentile(values[around], 90))
+    return Uptake(peak / median, hot, peak / beside, _roughness(measured, around))
 
 
-def _roughness(measured: MeasuredHead, around: NDArray[np.bool_], median: float) -> float:
+def _roughness(measured: MeasuredHead, around: NDArray[np.bool_]) -> float:
     lattice, scan = measured.lattice, measured.scan
     at = np.argwhere(around)
     voxel = geometry.apply_affine(np.linalg.inv(scan.grid.affine) @ np.linalg.inv(lattice.to_node), at)
     near = np.clip(np.rint(voxel).astype(int), 0, np.array(scan.grid.shape) - 1)
     raw = scan.data[tuple(near.T)]
-    return float(np.median(np.abs(raw - lattice.values[around])) * 1.4826 / median)
+    level = lattice.values[around]
+    return float(np.median(np.abs(raw - level)) * _SIGMA_PER_MAD / np.median(level))

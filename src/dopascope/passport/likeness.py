@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from dopascope.errors import UnsuitableError
-from dopascope.passport.head import MeasuredHead, measure, sharpness_mm, uptake
+from dopascope.passport.head import INF, MeasuredHead, measure, sharpness_mm, uptake
 from dopascope.passport.result import Check, within
 from dopascope.volume import Volume
-
-INF: Final = float("inf")
 
 USUAL_WIDTH_MM: Final = (110.0, 185.0)
 POSSIBLE_WIDTH_MM: Final = (95.0, 205.0)
@@ -22,6 +20,10 @@ POSSIBLE_HEIGHT_MM: Final = (60.0, 320.0)
 and exceeds an adult's by some 10 % (atlas geometry); heads are at most about 170 x 220 mm. Uptake may end at
 the brain or at the scalp, the field at the skull base or at the neck. The limits for possible heads add 10 %; a
 Jaszczak phantom is 216 mm wide. Our assumption."""
+
+USUAL_VOLUME_ML: Final = (1100.0, 5500.0)
+POSSIBLE_VOLUME_ML: Final = (850.0, 7500.0)
+"""From an adult's brain alone, 1100 to 1700 ml, to a large head with its neck. Our assumption."""
 
 USUAL_SLENDERNESS: Final = (0.65, 0.99)
 POSSIBLE_SLENDERNESS: Final = (0.55, 1.2)
@@ -35,18 +37,22 @@ MAX_CUT: Final = 0.15
 assumption."""
 
 USUAL_FWHM_MM: Final = (4.0, 20.0)
-POSSIBLE_FWHM_MM: Final = (3.5, 30.0)
+POSSIBLE_FWHM_MM: Final = (2.8, 30.0)
 """Reconstructed DaT SPECT has 7 (brain cameras) to 16 mm (FACTS of collimators); noise of few counts brings the
 measured figure down to 4. MRI from 1 to 2.5 mm voxels measured 1.0 to 2.7, simulated DaT scans 4.0 to 12.4. Our
 measurement."""
 
-MIN_CONTRAST: Final = (1.15, 0.9)
-"""Usual and possible least ratio of the middle's uptake to that around. Simulated scans with SBR 0.5 in the
-caudate and 0.2 in the putamen measured 1.18 and more, FDG-like cortex less than 1. Our measurement."""
+MIN_PEAK: Final = (1.25, 1.1)
+"""Usual and possible least peak of the middle over its median. Simulated scans with a tenth of their binding left
+measured 1.31 and more, with and without attenuation correction; an even cylinder 1.04. Our measurement."""
 
-MAX_HOT_ML: Final = (110.0, 220.0)
-"""Usual and possible most volume hotter than halfway to the peak. Striata measure 17 to 40 ml, nearly lost ones
-up to 94; T1 MRI 120 to 670. Our measurement."""
+MIN_SURROUND: Final = (0.9, 0.5)
+"""Usual and possible least peak of the middle over the brain around it. A tenth of the binding and no attenuation
+correction gave 0.99; two kidneys gave 0.16. Our measurement."""
+
+MAX_HOT_ML: Final = (50.0, 120.0)
+"""Usual and possible most volume in the middle hotter than halfway from its median to its peak. Striata measured 17
+to 40 ml down to a tenth of their binding; FDG-like brains 65, T1 MRI 43 to 90. Our measurement."""
 
 MAX_NOISE: Final = (0.25, 0.6)
 """Usual and possible scatter of neighbouring voxels over the head's level; 0.05 at 2 million counts, 0.15 at a
@@ -87,6 +93,14 @@ def _piece(measured: MeasuredHead) -> Check:
 
 
 def _size(measured: MeasuredHead) -> Iterator[Check]:
+    yield within(
+        "head_volume",
+        measured.head.volume_ml,
+        "ml",
+        usual=USUAL_VOLUME_ML,
+        possible=POSSIBLE_VOLUME_ML,
+        explanation="Volume of the bright region. A wrong size means another object or wrong voxel spacing.",
+    )
     width, length, height = measured.extent_mm
     for name, value, usual, possible, along in (
         ("head_width", width, USUAL_WIDTH_MM, POSSIBLE_WIDTH_MM, "right to left"),
@@ -130,15 +144,16 @@ def _truncation(measured: MeasuredHead) -> Check:
 
 def _uptake(measured: MeasuredHead) -> Iterator[Check]:
     found = uptake(measured)
-    usual, possible = MIN_CONTRAST
-    yield within(
-        "central_uptake",
-        found.contrast,
-        "",
-        usual=(usual, INF),
-        possible=(possible, INF),
-        explanation="Peak of the middle of the head over the brain around it; the striata make it the hottest part.",
-    )
+    for name, value, (usual, possible), explanation in (
+        ("central_uptake", found.peak, MIN_PEAK, "Peak over median in the middle of the head: the striata stand out."),
+        (
+            "peak_over_surround",
+            found.surround,
+            MIN_SURROUND,
+            "Peak of the middle of the head over the brain around it.",
+        ),
+    ):
+        yield within(name, value, "", usual=(usual, INF), possible=(possible, INF), explanation=explanation)
     usual, possible = MAX_HOT_ML
     yield within(
         "hot_volume",
@@ -146,7 +161,7 @@ def _uptake(measured: MeasuredHead) -> Iterator[Check]:
         "ml",
         usual=(0.0, usual),
         possible=(0.0, possible),
-        explanation="Volume above half of the peak's height: striata are small, brain tissue is not.",
+        explanation="Volume in the middle above half of the peak's height: striata are small, brain tissue is not.",
     )
     usual, possible = MAX_NOISE
     yield within(

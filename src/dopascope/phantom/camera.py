@@ -57,7 +57,10 @@ class Camera:
         slices = self.shape[2] - below - above
         if min(below, above) < 0 or slices < 1:
             raise UsageError(
-                "The cut leaves no slice.", where="cut", found=cut, expected=f"less than {self.shape[2]} slices together"
+                "The cut leaves no slice.",
+                where="cut",
+                found=cut,
+                expected=f"less than {self.shape[2]} slices together",
             )
         first = -(np.array(self.shape) - 1) / 2 + [0, 0, below]
         affine = geometry.from_parts(np.eye(3), self.spacing_mm, first * np.array(self.spacing_mm))
@@ -91,7 +94,12 @@ class Pose:
 
 
 def draw_pose(
-    seed: int, *, tilt_deg: float = 15.0, shift_mm: float = 10.0, scale: tuple[float, float] = (0.9, 1.1), axes: str = "RAS"
+    seed: int,
+    *,
+    tilt_deg: float = 15.0,
+    shift_mm: float = 10.0,
+    scale: tuple[float, float] = (0.9, 1.1),
+    axes: str = "RAS",
 ) -> Pose:
     """A pose with each tilt and shift uniform within +- the given limits, and the scale between its two."""
     rng = np.random.default_rng([seed, 7])
@@ -111,20 +119,24 @@ CAMERAS: Final[Mapping[str, Camera]] = {
         Camera("fan-beam", (128, 128, 64), (2.46, 2.46, 3.2), 9.5, 3e6, noise_fwhm_mm=7.5, scale=8.0),
         Camera("lehr-osem", (128, 128, 60), (3.3, 3.3, 3.3), 11.0, 2.5e6, noise_fwhm_mm=8.5, scale=45.0),
         Camera("lehr-fbp", (128, 128, 50), (3.9, 3.9, 3.9), 12.0, 2e6, noise_fwhm_mm=10.0, scale=3.0, clipped=False),
-        Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.5, 1.5e6, noise_fwhm_mm=11.0, scale=120.0),
+        Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.0, 1.5e6, noise_fwhm_mm=11.0, scale=120.0),
     )
 }
 """Named presets, from a dedicated brain camera to an old parallel-hole one. All are invented, within published ranges."""
 
 
-def stored_as(data: NDArray[np.float32], affine: geometry.Affine, axes: str) -> tuple[NDArray[np.float32], geometry.Affine]:
+def stored_as(
+    data: NDArray[np.float32], affine: geometry.Affine, axes: str
+) -> tuple[NDArray[np.float32], geometry.Affine]:
     """A RAS-ordered array and its affine with the array axes running along `axes`, such as `LPS`; positions stay.
 
     Raises:
         UsageError: `axes` is not one of the 48 `ORIENTATIONS`.
     """
     if axes not in ORIENTATIONS:
-        raise UsageError("These are not three array axes.", where="axes", found=axes, expected="such as RAS, LPS or AIL")
+        raise UsageError(
+            "These are not three array axes.", where="axes", found=axes, expected="such as RAS, LPS or AIL"
+        )
     change = np.zeros((4, 4))
     change[3, 3] = 1
     order = []

@@ -122,7 +122,11 @@ def _head_range(
 
 
 def _activity(
-    head: Head, matrix: geometry.Affine, start: NDArray[np.float64], spacing: NDArray[np.float64], shape: NDArray[np.int_]
+    head: Head,
+    matrix: geometry.Affine,
+    start: NDArray[np.float64],
+    spacing: NDArray[np.float64],
+    shape: NDArray[np.int_],
 ) -> NDArray[np.float32]:
     """Activity on a fine scan grid whose first voxel centre is `start`."""
     back = np.linalg.inv(matrix)

@@ -102,7 +102,7 @@ def _mixing(means: Means) -> Array:
 def _bind(means: Means) -> tuple[Array, Array]:
     """Ratios `(R,)` and their slopes `(R, K + 1)` by the means and the scale.
 
-    Anatomical volumes measure concentration. Large ones measure counts, shared out over the assumed volume of a striatum.
+    Anatomical volumes measure concentration. Large ones measure counts, shared out over a striatum's assumed volume.
     """
     mixing, reference = _mixing(means), means.reference
     # A region is unknown when any of its parts is, but 0 * NaN must not spread to the others.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.space.fit import Level
-from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, sharp_parts
+from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, sharp_parts, striatal_parts
 from dopascope.volume import MNI_2MM
 
 ORIGIN_MM: Final = (0.0, -20.0, 8.0)
@@ -20,33 +20,29 @@ REGION_MARGIN_MM: Final = 10.0
 """Points reach this far outside the brain: its edge is what tells the scale."""
 LOWEST_Z_MM: Final = -58.0
 """Below lie glands, neck and, in many scans, the end of the field."""
-STRIATAL_BOX: Final = ((-46.0, 46.0), (-36.0, 38.0), (-26.0, 34.0))
+STRIATAL_BOX_MM: Final = ((-46.0, -36.0, -26.0), (46.0, 38.0, 34.0))
 PROTECTED_SHARE: Final = 0.02
 """Blurred striatum above this fraction: its misfit is never taken for an outlier."""
 
 
-@lru_cache(maxsize=8)
-def level(extra_sigma_mm: float, step: int, near_step: int, near_weight: float) -> Level:
-    """Points every `step` template voxels in the brain and every `near_step` around the striatum.
+@lru_cache(maxsize=4)
+def level(extra_sigma_mm: float, step: int, striatal_weight: float) -> Level:
+    """Points every `step` template voxels in the brain and its margin.
 
-    Parts are blurred to the template's resolution and by `extra_sigma_mm` more. Points stand for equal volumes,
-    those around the striatum `near_weight` times over.
+    Parts are blurred to the template's resolution and by `extra_sigma_mm` more. Points around the striatum count
+    `striatal_weight` times.
     """
-    inside = _region()
-    axes = [MNI_2MM.affine[a, a] * np.arange(n) + MNI_2MM.affine[a, 3] for a, n in enumerate(MNI_2MM.shape)]
-    within = [(low <= x) & (x <= high) for x, (low, high) in zip(axes, STRIATAL_BOX, strict=True)]
-    near = within[0][:, None, None] & within[1][None, :, None] & within[2][None, None, :]
-    index = np.concatenate(
-        [np.argwhere(_every(step) & inside & ~near), np.argwhere(_every(near_step) & inside & near)]
-    )
-    is_near = near[tuple(index.T)]
+    index = np.argwhere(_every(step) & _region())
+    points = MNI_2MM.to_world(index)
     fwhm = float(np.hypot(TEMPLATE_FWHM_MM, extra_sigma_mm * FWHM_PER_SIGMA))
     basis = [blurred(part, fwhm)[tuple(index.T)] for part in sharp_parts().values()]
-    striatum = sum(blurred(w, fwhm)[tuple(index.T)] for w in atlas.striatum_weights().values())
+    striatum = np.sum([blurred(part, fwhm)[tuple(index.T)] for part in striatal_parts().values()], axis=0)
+    low, high = np.array(STRIATAL_BOX_MM)
+    near = ((points >= low) & (points <= high)).all(axis=1)
     return Level(
-        points=np.concatenate([MNI_2MM.to_world(index), np.ones((len(index), 1))], axis=1),
+        points=np.concatenate([points, np.ones((len(index), 1))], axis=1),
         basis=np.stack([*basis, np.ones(len(index), np.float32)], axis=1),
-        weight=np.where(is_near, near_weight * (near_step / step) ** 3, 1.0).astype(np.float32),
+        weight=np.where(near, striatal_weight, 1.0).astype(np.float32),
         protected=np.asarray(striatum > PROTECTED_SHARE),
         point_ml=(2.0 * step) ** 3 / 1000,
     )

@@ -76,8 +76,8 @@ def _checks(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix:
     scale = np.linalg.norm(matrix[:3, :3], axis=0)
     tilt = np.abs(geometry.rotation_degrees(matrix))
     return [
-        Check("tissue", tissue, 0.55, 0.85, "the outline of the brain does not fit the template"),
-        Check("whole", whole, 0.65, 0.85, "brain and striata together do not fit the template"),
+        Check("tissue", tissue, 0.65, 0.85, "the outline of the brain does not fit the template"),
+        Check("whole", whole, 0.7, 0.85, "brain and striata together do not fit the template"),
         Check("contrast", contrast, 0.0, 0.1, "nothing brighter than the brain lies where the striata belong"),
         Check("local", apart, 6.5, 2.5, "the striata would rather lie elsewhere, mm"),
         Check("seen", float(seen.mean()), 0.6, 0.75, "too little of the brain is inside the field"),

@@ -24,9 +24,9 @@ METHOD: Final = "affine-free-regions-1"
 
 COARSE_SIGMA_MM: Final = 6.0
 COARSE_SPACING_MM: Final = 6.0
-FINE_SIGMA_MM: Final = 2.0
-FINE_SPACING_MM: Final = 3.5
-STRIATAL_WEIGHT: Final = 5.0
+FINE_SIGMA_MM: Final = 3.0
+FINE_SPACING_MM: Final = 4.0
+STRIATAL_WEIGHT: Final = 2.0
 """How much more a millilitre around the striatum counts: that is where the pose is used."""
 
 COARSE_CELL_ML: Final = 4.0
@@ -38,7 +38,7 @@ START_PITCHES_DEG: Final = (0.0, -16.0, 16.0)
 FIRST_STEPS: Final = 3
 KEPT_STARTS: Final = 3
 COARSE_STEPS: Final = 6
-FINE_STEPS: Final = 10
+FINE_STEPS: Final = 14
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,11 @@ def _measured(volume: Volume) -> Volume:
 
 
 def _coarse_level() -> Level:
-    return levels.level(COARSE_SIGMA_MM, 4, 4, 1.0)
+    return levels.level(COARSE_SIGMA_MM, 4, 1.0)
 
 
 def _fine_level() -> Level:
-    return levels.level(FINE_SIGMA_MM, 3, 2, STRIATAL_WEIGHT)
+    return levels.level(FINE_SIGMA_MM, 3, STRIATAL_WEIGHT)
 
 
 def _coarse_fits(problem: Problem) -> list[Fit]:
