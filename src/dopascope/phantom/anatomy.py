@@ -52,7 +52,7 @@ class StriatumMaps:
 
 
 class Head:
-    """The activity of one person's head at any point. Concentrations are relative to grey matter's unspecific uptake."""
+    """The activity of a person's head at any point, relative to grey matter's unspecific uptake."""
 
     def __init__(self, person: Person, striatum: StriatumMaps | None = None) -> None:
         self.person = person
@@ -83,7 +83,7 @@ class Head:
         return np.asarray(sampled(away, MNI_2MM, template, order=0, beyond=999.0) <= _NEAR_MM + slack_mm)
 
     def in_head(self, aligned: Floats) -> NDArray[np.bool_]:
-        """False where there can be no activity: aligned points (..., 3) further from head and neck than the warp goes."""
+        """False where there can be no activity: aligned points (..., 3) further outside than the warp reaches."""
         below = np.concatenate([aligned[..., :2], np.maximum(aligned[..., 2:], MNI_2MM.affine[2, 3])], -1)
         away = sampled(_distance_to_head(), MNI_2MM, below, order=0, beyond=0.0)
         return np.asarray(away <= 2.0 + self.slack_mm)

@@ -122,7 +122,7 @@ CAMERAS: Final[Mapping[str, Camera]] = {
         Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.0, 1.5e6, noise_fwhm_mm=11.0, scale=120.0),
     )
 }
-"""Named presets, from a dedicated brain camera to an old parallel-hole one. All are invented, within published ranges."""
+"""Presets from a dedicated brain camera to an old parallel-hole one, all invented, within published ranges."""
 
 
 def stored_as(

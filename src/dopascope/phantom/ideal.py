@@ -1,7 +1,7 @@
 """What a perfect measurement of a phantom would give: region means of the noise-free image, far finer than any scan.
 
-Made to test quantification, so it shares none of its code: the activity is looked up every 0.5 mm around the striata, blurred by
-the camera's Gaussian, and read at the atlas's points mapped by an affine.
+Made to test quantification, so it shares none of its code: the activity is looked up every 0.5 mm around the striata,
+blurred by the camera's Gaussian, and read at the atlas's points mapped by an affine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ideal_means(
 ) -> dict[str, float]:
     """Mean of the ideal image (grey matter 1) over each region of `atlas.sample_points`.
 
-    `mni_to_scan` (4, 4) places the regions; without it they are placed by the true affine. Costs seconds and some 200 MB.
+    `mni_to_scan` (4, 4) places the regions; without it they are placed by the true affine. Costs seconds and 200 MB.
 
     Raises:
         UsageError: a region that the atlas does not have.

@@ -22,17 +22,18 @@ HEALTHY_SBR: Final[Mapping[str, float]] = {
     "posterior_putamen": 4.3,
     "accumbens": 3.4,
 }
-"""True ratios of a man of 60. Set so that cameras of 8 to 13 mm recover about 3.1 in the caudate and 2.7 in the putamen over
-the occipital region, and that networks trained on real scans read them as normal (PPMI: 2.98 and 2.14 with smaller, fixed
-regions). Tuned on seeds from 1000 on only."""
+"""True ratios of a man of 60. Set so that cameras of 8 to 13 mm recover about 3.1 in the caudate and 2.7 in
+the putamen over the occipital region (PPMI: 2.98 and 2.14, with regions of its own), and that networks trained on
+real scans read them as normal. Tuned on seeds from 1000 on only."""
 REMAINING: Final[Mapping[str, tuple[float, float]]] = {
     "caudate": (0.62, 0.76),
     "anterior_putamen": (0.38, 0.53),
     "posterior_putamen": (0.25, 0.39),
     "accumbens": (0.85, 0.90),
 }
-"""Mean share that is left in PD, on the worse and on the better side: whole putamen .32 and .46 (Asenbaum 1998: .38 and .55 at
-Hoehn and Yahr I), so that PPMI's baseline of 1.99 and .83 is recovered as about 2.0 and 1.2 with all spill-over."""
+"""Mean share that is left in PD, on the worse and on the better side: whole putamen .32 and .46 (Asenbaum 1998: .38
+and .55 at Hoehn and Yahr I). The cameras then recover about 2.0 in the caudate and 1.2 in the putamen (PPMI at
+baseline: 1.99 and .83)."""
 
 REFERENCE_AGE: Final = 60.0
 PERSON_SD: Final = 0.10
@@ -84,7 +85,7 @@ class Person:
 def draw_person(seed: int, group: Group) -> Person:
     """The person that `seed` stands for in `group`: the same seed gives the same person on every machine.
 
-    Priors (sources in FACTS of the design: Varrone 2013, Matsuda 2018, Asenbaum 1998, Nurmi 2001): age 40 to 85; binding
+    Priors (Varrone 2013, Matsuda 2018, Asenbaum 1998, Nurmi 2001): age 40 to 85; binding
     -5.0 +- 1.0 % a decade, women +8 +- 4 %; in PD the share of `REMAINING` is left, worse on one side drawn at random.
 
     Raises:

@@ -129,7 +129,7 @@ def _activity(
     shape: NDArray[np.int_],
 ) -> NDArray[np.float32]:
     """Activity on a fine scan grid whose first voxel centre is `start`."""
-    back = np.linalg.inv(matrix)
+    back = np.asarray(np.linalg.inv(matrix), np.float64)
     aligned = _affine_points(back, start, spacing, shape)
     activity = np.zeros(tuple(shape), np.float32)
     head_voxels = np.argwhere(head.in_head(aligned))
@@ -172,8 +172,9 @@ def _affine_points(
 def _noisy(clean: NDArray[np.float32], grid: Grid, camera: Camera, seed: int) -> NDArray[np.float32]:
     """`clean` with the noise of the camera's counts: variance in proportion to activity, with the filter's grain.
 
-    Counts spread over the volume as activity does, so a voxel of volume v and activity a holds a v N / T of the N counts, T the
-    integral of activity; its relative variance is the inverse, times the amplification squared. The field is then smoothed.
+    Counts spread over the volume as activity does, so a voxel of volume v and activity a holds a v N / T of the N
+    counts, T the integral of activity; its relative variance is the inverse, times the amplification squared. The
+    field is then smoothed.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -185,8 +186,8 @@ def _noisy(clean: NDArray[np.float32], grid: Grid, camera: Camera, seed: int) ->
     below = round((grid.affine[2, 3] - camera.grid().affine[2, 3]) / grid.spacing_mm[2])
     white = white[:, :, below : below + grid.shape[2]]
     sigma = camera.noise_fwhm_mm / FWHM_PER_SIGMA / np.array(grid.spacing_mm)
-    noisy = clean + gaussian_filter(white * spread, sigma)
-    return np.clip(noisy, 0, None) if camera.clipped else noisy
+    noisy: NDArray[np.float32] = clean + gaussian_filter(white * spread, sigma)
+    return noisy.clip(min=0) if camera.clipped else noisy
 
 
 def _landmarks(head: Head, matrix: geometry.Affine) -> dict[str, NDArray[np.float64]]:
