@@ -22,7 +22,7 @@ from dopascope.reading.schema import json_schema
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "one.dcm"
-    phantom.write(phantom.example(seed=2, group="pd")[0], path)
+    phantom.write(phantom.example(seed=2, group="pd")[0], path, format="dicom")
     return path
 
 
@@ -60,6 +60,20 @@ def test_json_on_stdout_is_the_reading_alone(run, scan: Path) -> None:  # type: 
     done = run("read", scan, "--json", "--no-evidence")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["schema"] == "dopascope.reading/1"
+
+
+def test_a_refused_scan_is_reported_with_exit_code_4(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    from dopascope.formats import save_nifti
+    from dopascope.volume import Grid, Volume
+
+    save_nifti(Volume(np.zeros((30, 31, 32)), Grid((30, 31, 32), np.diag([4.0, 4, 4, 1]))), tmp_path / "empty.nii")
+    done = run("read", tmp_path / "empty.nii", "--json")
+    assert done.exit_code == 4
+    assert json.loads(done.stdout)["verdict"] == "refused"
+    assert "This scan was not read" in done.stderr
+    assert (tmp_path / "empty-reading" / "report.html").is_file()
 
 
 def test_a_shift_is_recorded_and_moves_the_ratios(run, scan: Path) -> None:  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ from pathlib import Path
 GUARDED = """
 import sys
 def watch(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.bind"):
+    if event in ("socket.connect", "socket.getaddrinfo"):
         import os
         os.write(2, f"network: {event} {arguments}".encode())
         os._exit(97)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dopascope.cli import options
-from dopascope.cli.talk import data, say, say_assumed, verb
-from dopascope.errors import UnsuitableError
+from dopascope.cli.talk import AnsweredError, data, say, say_assumed, verb
 from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def read(
         say(f"WARNING  {warning}")
     say(f"Report: {folder / 'report.html'}")
     if reading.verdict == "refused":
-        raise UnsuitableError(
+        raise AnsweredError(
             "This scan was not read.",
             where=scan,
             found="; ".join(reading.verdict_reasons),

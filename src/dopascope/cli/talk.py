@@ -10,9 +10,13 @@ from typing import Any, ParamSpec
 
 import typer
 
-from dopascope.errors import DopascopeError
+from dopascope.errors import DopascopeError, UnsuitableError
 
 P = ParamSpec("P")
+
+
+class AnsweredError(UnsuitableError):
+    """An unsuitable input whose full answer, the refusal's reasons included, is on stdout already."""
 
 INTERRUPTED = 130
 
@@ -39,8 +43,8 @@ def as_json(value: Any) -> str:
 
 
 def report_error(error: DopascopeError) -> None:
-    """One clear error on stderr; as JSON on stdout too where `--json` was asked for."""
-    if "--json" in sys.argv:
+    """One clear error on stderr; as JSON on stdout too where `--json` was asked for and nothing was printed yet."""
+    if "--json" in sys.argv and not isinstance(error, AnsweredError):
         data(as_json({"error": error.as_dict()}))
     say(f"Error: {error}")
 

@@ -47,7 +47,9 @@ def pose_checks(registration: Registration) -> Iterator[Check]:
 def _quality(registration: Registration) -> Check:
     verdict: CheckVerdict = "in-distribution"
     if not registration.accepted:
-        verdict = "refused" if registration.quality < HOPELESS_QUALITY else "unusual"
+        # Whoever moves the regions by hand has looked and wants the numbers; they are never called certain.
+        hopeless = registration.quality < HOPELESS_QUALITY and registration.manual is None
+        verdict = "refused" if hopeless else "unusual"
     said = "; ".join(registration.reasons)
     return Check(
         "registration",
