@@ -1,8 +1,8 @@
 """Sixty phantoms that registration has to master, for its test and its bench.
 
-Striata from CIT168 and Allen (never the template's own), smooth warps of 3 to 3.5 mm (root mean square in the brain; kernels of 30 to 45 mm),
-healthy and PD in turn, pose +-15 degrees and +-10 mm, scale 0.9 to 1.1, five cameras, five axis orders; ten fields end inside
-the brain, above, below or both.
+Striata from CIT168 and Allen (never the template's own), smooth warps of 3 to 3.5 mm (root mean square in the brain;
+kernels of 30 to 45 mm), healthy and PD in turn, pose +-15 degrees and +-10 mm, scale 0.9 to 1.1, five cameras, five
+axis orders; ten fields end inside the brain, above, below or both.
 """
 
 from __future__ import annotations
@@ -13,16 +13,27 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import striatal_maps as maps
 from numpy.typing import NDArray
 
+import striatal_maps as maps
 from dopascope import geometry, phantom
 from dopascope.volume import Volume
 
 AXES = ("RAS", "LPS", "LAS", "SPR", "AIL")
 MAPS = ("cit168", "allen")
 PEOPLE = 60
-TRUNCATED = {5: "top", 11: "bottom", 17: "both", 23: "top", 29: "bottom", 35: "top", 41: "bottom", 47: "both", 53: "top", 58: "bottom"}
+TRUNCATED = {
+    5: "top",
+    11: "bottom",
+    17: "both",
+    23: "top",
+    29: "bottom",
+    35: "top",
+    41: "bottom",
+    47: "both",
+    53: "top",
+    58: "bottom",
+}
 BRAIN_TOP_MM = (0.0, -20.0, 76.0)
 BRAIN_LOW_MM = (0.0, -20.0, -45.0)
 
@@ -52,7 +63,9 @@ def case(data_dir: Path, number: int) -> Case:
     rng = np.random.default_rng([number, 60])
     name = MAPS[number // 2 % 2]
     person = phantom.draw_person(7000 + number, "healthy" if number % 2 == 0 else "pd")
-    person = replace(person, axes=(1.0, 1.0, 1.0), warp_mm=float(rng.uniform(3, 3.5)), warp_scale_mm=float(rng.uniform(30, 45)))
+    person = replace(
+        person, axes=(1.0, 1.0, 1.0), warp_mm=float(rng.uniform(3, 3.5)), warp_scale_mm=float(rng.uniform(30, 45))
+    )
     camera = tuple(phantom.CAMERAS.values())[number % 5]
     pose = phantom.draw_pose(7000 + number, axes=AXES[(number // 5 + number) % 5])
     pose = replace(pose, cut=_cut(camera, pose, TRUNCATED.get(number, ""), rng))

@@ -101,7 +101,7 @@ REGIONAL_INPUT: Final = _slab(None, 0.66, 0.56)
 RECIPES: Final = (
     Recipe(
         id="dat-spect-ud",
-        title="DaT SPECT: normal, reduced or uncertain (15 networks)",
+        title="Expert ensemble (15 networks)",
         networks=dict.fromkeys(("acc", "sens", "spec"), "dat-spect-two-class"),
         files={name: f"network_weights_{name}" for name in ("acc", "sens", "spec")},
         input=CLASSIFIER_INPUT,
@@ -127,7 +127,7 @@ RECIPES: Final = (
     ),
     Recipe(
         id="dat-spect-robust",
-        title="DaT SPECT: normal or reduced, robust to other cameras (5 networks)",
+        title="Robust ensemble (5 networks)",
         networks={"robust": "dat-spect-one-logit"},
         files={"robust": "network_weights_robust"},
         input=CLASSIFIER_INPUT,
@@ -148,7 +148,7 @@ RECIPES: Final = (
     ),
     Recipe(
         id="dat-spect-regional",
-        title="DaT SPECT: five grades in each caudate and putamen (5 networks)",
+        title="Regional ensemble (5 networks)",
         networks={"grades": "dat-spect-regional"},
         files={"grades": "network_weights_reg"},
         input=REGIONAL_INPUT,

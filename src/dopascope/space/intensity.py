@@ -1,4 +1,4 @@
-"""Intensity scales, each with a name: a scan on the MNI grid divided by its reference value is in units of that name."""
+"""Intensity scales by name: a scan on the MNI grid divided by its reference value is in units of that name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class IntensityMethod:
 
 
 def _p75_nonstriatal(data: NDArray[np.float32]) -> float:
-    return float(np.percentile(data[_nonstriatal()], 75))
+    return float(np.percentile(data[nonstriatal_brain()], 75))
 
 
 def _occipital(data: NDArray[np.float32]) -> float:
@@ -106,7 +106,8 @@ def reference_value(volume: Volume, method: str) -> float:
 
 
 @lru_cache(maxsize=1)
-def _nonstriatal() -> NDArray[np.bool_]:
+def nonstriatal_brain() -> NDArray[np.bool_]:
+    """Voxels of `MNI_2MM` in the brain and further than `STRIATAL_MARGIN_MM` from the striatum."""
     from scipy.ndimage import distance_transform_edt
 
     striatum = np.sum(list(atlas.striatum_weights().values()), axis=0) >= 0.5

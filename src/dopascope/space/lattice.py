@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,9 +60,9 @@ class Lattice:
 
 
 def smoothed(
-    data: Floats, step_mm: tuple[float, float, float], *, sigma_mm: float, nodes_mm: tuple[Floats64, Floats64, Floats64]
+    data: Floats, step_mm: tuple[float, float, float], *, sigma_mm: float, nodes_mm: Sequence[NDArray[np.floating]]
 ) -> Floats:
-    """`data` blurred by a Gaussian of `sigma_mm` and read at `nodes_mm` along each axis, in three small matrix products.
+    """`data` blurred by a Gaussian of `sigma_mm` and read at `nodes_mm` along each axis: three matrix products.
 
     Positions count from the first voxel in mm. Rows of weights sum to 1 over the voxels there are, so that the edge of
     the field does not darken.
@@ -72,7 +73,7 @@ def smoothed(
     return np.asarray(turned, np.float32)
 
 
-def _weights(size: int, step_mm: float, sigma_mm: float, at_mm: Floats64) -> Floats:
+def _weights(size: int, step_mm: float, sigma_mm: float, at_mm: NDArray[np.floating]) -> Floats:
     sigma = max(sigma_mm, 0.5 * step_mm)  # narrower than the voxels a Gaussian no longer interpolates
     weights = np.exp(-0.5 * ((at_mm[:, None] - np.arange(size) * step_mm) / sigma) ** 2)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

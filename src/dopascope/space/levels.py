@@ -66,4 +66,5 @@ def _every(step: int) -> NDArray[np.bool_]:
     """One voxel in `step` along each axis, symmetric about the mid-sagittal plane."""
     i, j, k = (np.arange(n) for n in MNI_2MM.shape)
     middle = MNI_2MM.shape[0] // 2
-    return ((i - middle) % step == 0)[:, None, None] & (j % step == 0)[None, :, None] & (k % step == 0)[None, None, :]
+    on = [(i - middle) % step == 0, j % step == 0, k % step == 0]
+    return np.asarray(on[0][:, None, None] & on[1][None, :, None] & on[2][None, None, :], bool)

@@ -72,7 +72,7 @@ def _head(world: NDArray[np.float64], lattice: Lattice, level: float, volume_ml:
     centroid = world.mean(axis=0)
     # Between the extremes rather than the mean: a one-sided gland or neck does not pull it.
     centre = np.array([*((low + high) / 2), crown - CROWN_TO_CENTRE_MM])
-    corner = geometry.apply_affine(np.linalg.inv(lattice.to_node), [[0, 0, 0], np.array(lattice.shape) - 1])
+    corner = geometry.apply_affine(np.linalg.inv(lattice.to_node), np.array([[0, 0, 0], np.array(lattice.shape) - 1]))
     crown_cut = bool(world[:, 2].max() >= corner[:, 2].max() - 1e-3)
     if crown_cut:
         centre[2] = centroid[2]

@@ -88,9 +88,7 @@ def _checks(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix:
     ]
 
 
-def explained(
-    lattice: Lattice, level: Level, matrix: geometry.Affine, among: NDArray[np.bool_]
-) -> tuple[float, float]:
+def explained(lattice: Lattice, level: Level, matrix: geometry.Affine, among: NDArray[np.bool_]) -> tuple[float, float]:
     """Share of the scan's variance that the parts explain at the points `among`, and the striatal contrast.
 
     The contrast is the mean of striatal points over the median of the tissue around, minus 1.

@@ -99,7 +99,11 @@ def _coordinate(index: NDArray[np.float64], shape: tuple[int, int, int], axis: i
 
 
 def _blank(
-    sampled: NDArray[Any], index: NDArray[np.float64], size: tuple[int, ...], along: tuple[int, int, int] | None, value: float
+    sampled: NDArray[Any],
+    index: NDArray[np.float64],
+    size: tuple[int, ...],
+    along: tuple[int, int, int] | None,
+    value: float,
 ) -> None:
     """Write `value` wherever the target voxel lies beyond the outer faces of the image."""
     shape = (sampled.shape[0], sampled.shape[1], sampled.shape[2])

@@ -20,8 +20,8 @@ Ellipsoids = tuple[tuple[tuple[float, float, float], tuple[float, float, float]]
 """Centre on the right side and semi-axes, mm."""
 
 DELINEATION_SHIFT_MM: Final = (0.0, 0.45, 0.4)
-"""Delineations of the striatum differ: fitted to BigBrain's, which is no part of the registration's tests, our regions (after
-Tian et al.) come to lie 0.9 mm too far forward and 0.8 mm too high. The registration looks half way between the two."""
+"""Delineations of the striatum differ: fitted to BigBrain's (which no test of the registration uses), our regions, after
+Tian et al., come to lie 0.9 mm too far forward and 0.8 mm too high. The registration looks half way between."""
 
 FWHM_PER_SIGMA: Final = float(np.sqrt(8 * np.log(2)))
 TEMPLATE_FWHM_MM: Final = 11.0
@@ -90,14 +90,13 @@ def striatal_parts() -> dict[str, Floats]:
 
 def blurred(activity: Floats, fwhm_mm: float) -> Floats:
     """`activity` on `MNI_2MM` seen with a Gaussian resolution of `fwhm_mm`."""
-    nodes = tuple(2.0 * np.arange(n) for n in MNI_2MM.shape)
+    nodes = [2.0 * np.arange(n) for n in MNI_2MM.shape]
     return smoothed(activity, MNI_2MM.spacing_mm, sigma_mm=fwhm_mm / FWHM_PER_SIGMA, nodes_mm=nodes)
 
 
 def _background() -> Floats:
     grey, white, csf = (atlas.tissue(name).data for name in ("grey", "white", "csf"))
-    background: Floats = grey + WHITE_UPTAKE * white + FLUID_UPTAKE * csf
-    return background
+    return np.asarray(grey + WHITE_UPTAKE * white + FLUID_UPTAKE * csf, np.float32)
 
 
 def _shell() -> Floats:
