@@ -275,7 +275,7 @@ def judged(saved: Path, truth: Image) -> dict[str, Any]:
     if found["data"].ndim != 3:
         squeezed = np.squeeze(found["data"])
         if squeezed.ndim != 3:
-            return {"error": f"an array of {found['data'].shape}"}
+            return {"wrong": f"an array of {found['data'].shape}"}
     else:
         squeezed = found["data"]
     ours, theirs = (
@@ -283,7 +283,7 @@ def judged(saved: Path, truth: Image) -> dict[str, Any]:
         for data, affine in ((squeezed, found["affine"]), truth)
     )
     if ours.shape != theirs.shape:
-        return {"error": f"shape {ours.shape}, not {theirs.shape}"}
+        return {"wrong": f"shape {ours.shape}, not {theirs.shape}"}
     mm = Grid(ours.shape, ours.affine).distance_mm(Grid(theirs.shape, theirs.affine))
     a, b = np.asarray(ours.dataobj), np.asarray(theirs.dataobj)
     same = bool(np.abs(a - b).max() <= SAME_VALUES * np.abs(b).max())
@@ -335,8 +335,9 @@ def cell(result: dict[str, Any] | None) -> str:
         return "not installed"
     if "error" in result:
         return f"refused: {result['error']}".replace("|", "/")
-    faults = [f"**{result['mm']:.3g} mm off**"] if result["mm"] > RIGHT_MM else []
-    faults += [] if result["same_voxels"] else ["**other voxels**"]
+    faults = [f"**{result['wrong']}**"] if "wrong" in result else []
+    faults += [f"**{result['mm']:.3g} mm off**"] if result.get("mm", 0) > RIGHT_MM else []
+    faults += [] if result.get("same_voxels", True) else ["**other voxels**"]
     spread = f"{result['ms']:.1f} ({result['min_ms']:.1f} to {result['max_ms']:.1f})"
     return ", ".join([*faults, spread])
 

@@ -58,18 +58,18 @@ def _striatum(data_dir: Path, name: str) -> phantom.StriatumMaps:
     return phantom.StriatumMaps(maps.striatal_parts(data_dir, name), maps.FINE)
 
 
-def case(data_dir: Path, number: int) -> Case:
-    """Phantom `number` (0 to 59)."""
-    rng = np.random.default_rng([number, 60])
+def case(data_dir: Path, number: int, series: int = 7000) -> Case:
+    """Phantom `number` (0 to 59); another `series` gives other people, warps and poses in the same plan."""
+    rng = np.random.default_rng([number, series])
     name = MAPS[number // 2 % 2]
-    person = phantom.draw_person(7000 + number, "healthy" if number % 2 == 0 else "pd")
+    person = phantom.draw_person(series + number, "healthy" if number % 2 == 0 else "pd")
     person = replace(
         person, axes=(1.0, 1.0, 1.0), warp_mm=float(rng.uniform(3, 3.5)), warp_scale_mm=float(rng.uniform(30, 45))
     )
     camera = tuple(phantom.CAMERAS.values())[number % 5]
-    pose = phantom.draw_pose(7000 + number, axes=AXES[(number // 5 + number) % 5])
+    pose = phantom.draw_pose(series + number, axes=AXES[(number // 5 + number) % 5])
     pose = replace(pose, cut=_cut(camera, pose, TRUNCATED.get(number, ""), rng))
-    volume, truth = phantom.scan(person, camera, pose, seed=number, striatum=_striatum(data_dir, name))
+    volume, truth = phantom.scan(person, camera, pose, seed=series + number, striatum=_striatum(data_dir, name))
     centroids = maps.centroids_mm(_striatum(data_dir, name).parts, maps.FINE)
     regions = list(centroids)
     label = f"{person.group} {name} {camera.name} {pose.axes} {TRUNCATED.get(number, 'whole')}"
@@ -82,10 +82,12 @@ def case(data_dir: Path, number: int) -> Case:
     )
 
 
-def cases(data_dir: Path, numbers: range | tuple[int, ...] = range(PEOPLE)) -> Iterator[Case]:
+def cases(
+    data_dir: Path, numbers: range | tuple[int, ...] = range(PEOPLE), series: int = 7000
+) -> Iterator[Case]:
     """The phantoms of `numbers`, one at a time."""
     for number in numbers:
-        yield case(data_dir, number)
+        yield case(data_dir, number, series)
 
 
 def _cut(camera: phantom.Camera, pose: phantom.Pose, where: str, rng: np.random.Generator) -> tuple[int, int]:

@@ -124,6 +124,7 @@ FOREIGN = {
     "scan.nii.bz2": (bz2.compress(b"x" * 500), "bzip2"),
     "scan.nii.xz": (lzma.compress(b"x" * 500), "xz"),
     "study.7z": (b"7z\xbc\xaf\x27\x1c\0\4", "7-Zip"),
+    "scan.dcm.gz": (gzip.compress(b"II*\0" + bytes(124) + b"DICM" + bytes(400)), "Gzipped DICOM"),
     "slice.tif": (_other_picture("TIFF"), "TIFF"),
     "slice.gif": (_other_picture("GIF"), "GIF"),
     "slice.bmp": (_other_picture("BMP"), "BMP"),

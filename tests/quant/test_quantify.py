@@ -14,6 +14,7 @@ from dopascope.errors import UnsuitableError, UsageError
 from dopascope.quant import method_id, quantify
 from dopascope.quant.sampling import sampler
 from dopascope.quant.voi import MEASURED
+from dopascope.reading.schema import QuantificationPart
 from dopascope.volume import Grid, Volume
 
 
@@ -203,6 +204,8 @@ def test_a_quantification_is_json(scan, healthy_head):
     again = json.loads(json.dumps(found, allow_nan=False))
     assert again["regions"]["caudate_left"]["sbr"] == found["regions"]["caudate_left"]["sbr"]
     assert set(again["regions"]) == set(MEASURED)
+    # It is the quantification of `reading.json` as it stands.
+    assert QuantificationPart.model_validate(again).reference_mean == found["reference_mean"]
 
 
 def test_no_striatal_binding_gives_zero_and_no_index_that_divides_by_it(scan, healthy_head):

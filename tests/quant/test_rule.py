@@ -7,7 +7,9 @@ import pytest
 
 from dopascope.errors import UnsuitableError, UsageError
 from dopascope.quant import Quantification, Region, method_id
-from dopascope.quant.rule import Provenance, Rule, Threshold, classify, fit_rule
+from dopascope.quant.rule import Provenance, Rule, Threshold, classify, fit_rule, shipped_rule
+from dopascope.quant.voi import REFERENCES
+from dopascope.reading.schema import ReaderResult
 
 PROVENANCE = Provenance(population="made by hand", healthy=1, disease=1, seeds="none", cameras="none", how="by hand")
 
@@ -54,6 +56,23 @@ def test_probability_is_a_half_at_the_threshold_and_logistic_around_it(rule):
     low, high = found.interval
     assert (low, high) == pytest.approx((1 / (1 + np.e**2), 0.5))
     assert "not calibrated on clinical scans" in found.calibration
+
+
+def test_a_result_is_a_reader_of_the_reading(rule):
+    found = classify(measured(0.8, 2.5), rule).as_dict()
+    assert ReaderResult.model_validate(found).verdict == "reduced"
+    assert found["votes"]["putamen"] == "0.80 (0.70 to 0.90), threshold 1.20: reduced"
+
+
+def test_the_shipped_rules_cover_both_references_and_say_where_they_come_from():
+    for reference in REFERENCES:
+        shipped = shipped_rule(method_id(reference))
+        assert shipped.putamen.healthy_below <= 0.05
+        assert shipped.putamen.disease_above <= 0.05
+        assert shipped.caudate.healthy_below <= 0.02
+        assert "simulated" in shipped.provenance.population
+        found = classify(measured(9.0, 9.0, method=method_id(reference)))
+        assert (found.verdict, len(found.model_sha256)) == ("normal", 64)
 
 
 def test_probability_never_rises_with_binding(rule):

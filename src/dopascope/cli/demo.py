@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from dopascope import formats, provenance
 from dopascope.cli import options
 from dopascope.cli.talk import data, say, verb
 from dopascope.errors import DopascopeError, SomeScansFailedError
@@ -130,7 +129,7 @@ def _simulate(job: Job) -> None:
 
 
 def _read(job: Job) -> tuple[Examination, str]:
-    from dopascope import report
+    from dopascope import formats, provenance, report
     from dopascope.reading import Choices, Reading, examine, reopen
 
     image = formats.load(job.scan)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from dopascope import formats
 from dopascope.cli import options
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
 from dopascope.errors import AmbiguousError
@@ -33,6 +32,8 @@ def inspect(
     wanted = options.read_options(frame, strictness, limit)
     found = _look(scan, series, wanted)
     if identity:
+        from dopascope import formats
+
         found["identity"] = formats.identity_of(scan, wanted.limits).as_dict()
     if json:
         data(as_json(found))
@@ -41,6 +42,8 @@ def inspect(
 
 
 def _look(scan: Path, series: str | None, wanted: ReadOptions) -> dict[str, Any]:
+    from dopascope import formats
+
     found: dict[str, Any] = {"series": [c.summary() for c in formats.survey(scan, wanted.limits)]}
     try:
         image = formats.load(

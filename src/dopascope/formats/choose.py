@@ -13,7 +13,7 @@ from dopascope.errors import AmbiguousError, InputError, UnreadableError, Unsupp
 from dopascope.formats import dicom_enhanced, dicom_nuclear, dicom_series
 from dopascope.formats.archive import Listing, blobs_of, is_zip
 from dopascope.formats.blob import Blob
-from dopascope.formats.dicom_file import Header, ParsedBlob, header_of, is_dicom
+from dopascope.formats.dicom_file import HEAD_BYTES, Header, ParsedBlob, header_of, is_dicom
 from dopascope.formats.foreign import refusal
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import READERS, ReadOptions
@@ -164,7 +164,7 @@ def _surveyed(path: Path, options: ReadOptions) -> tuple[list[Candidate], Counte
 def _parse(blob: Blob, limits: Limits, images: list[ParsedBlob], found: list[Candidate], skipped: Counter[str]) -> None:
     """Parse one DICOM file for the survey; a damaged one is a candidate that cannot be read."""
     try:
-        header = header_of(blob, limits, dicom_series.WANTED)
+        header = header_of(blob, limits, dicom_series.WANTED, _likely_head(images))
         _check_whole(header)
         _key(header, blob)
     except InputError as error:
@@ -174,6 +174,12 @@ def _parse(blob: Blob, limits: Limits, images: list[ParsedBlob], found: list[Can
         skipped["DICOMDIR (its paths are not followed)"] += 1
     else:
         images.append(ParsedBlob(blob.name, blob.path, blob.content, blob.beside, header))
+
+
+def _likely_head(images: list[ParsedBlob]) -> int:
+    """Headers of one series are about as long as each other, and some makers' are longer than most."""
+    last = _header(images[-1]).pixels if images else None
+    return HEAD_BYTES if last is None else max(HEAD_BYTES, last.offset + 4096)
 
 
 def _check_whole(header: Header) -> None:

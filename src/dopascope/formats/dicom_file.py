@@ -38,7 +38,7 @@ _TRANSFER_SYNTAX: Final = 0x00020010
 _PREAMBLE: Final = 132
 _CHUNK: Final = 1 << 20
 _MOST_CACHED: Final = 64
-_HEAD: Final = 1 << 15
+HEAD_BYTES: Final = 1 << 15
 """Bytes that hold the header of most single-frame files."""
 _BINARY: Final = {
     b"US": ("H", 2),
@@ -173,13 +173,14 @@ class ParsedBlob(Blob):
     header: Header | None = field(default=None, repr=False, compare=False)
 
 
-def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None) -> Header:
+def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None, head: int = HEAD_BYTES) -> Header:
     """The header of one DICOM file: the one a survey has kept, or parsed as far as the pixel data.
 
     Args:
         blob: the file.
         limits: bounds on size, inflation, elements and nesting.
         wanted: tags to keep (`dicom_dictionary.tags`); None keeps all.
+        head: first bytes to look at before the whole file is read, where only some tags are wanted.
 
     Raises:
         UnsupportedError: the bytes are not DICOM.
@@ -190,7 +191,7 @@ def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None) 
         return blob.header
     check_file_size(blob, limits)
     try:
-        if wanted is not None and blob.size > _HEAD and (quick := _from_head(blob, limits, wanted)):
+        if wanted is not None and blob.size > head and (quick := _from_head(blob, limits, wanted, head)):
             return quick
         data = blob.read()
         return _parse(blob.name, data, limits, wanted, len(data))
@@ -204,10 +205,10 @@ def header_of(blob: Blob, limits: Limits, wanted: Container[int] | None = None) 
         ) from error
 
 
-def _from_head(blob: Blob, limits: Limits, wanted: Container[int]) -> Header | None:
+def _from_head(blob: Blob, limits: Limits, wanted: Container[int], head: int) -> Header | None:
     """The header from the first bytes alone, or None when it is longer than they are."""
     with suppress(UnreadableError, struct.error, IndexError):
-        header = _parse(blob.name, blob.head(_HEAD), limits, wanted, blob.size)
+        header = _parse(blob.name, blob.head(head), limits, wanted, blob.size)
         if header.pixels is not None and header.transfer_syntax != DEFLATED:
             return header
     return None

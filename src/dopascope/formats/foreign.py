@@ -32,9 +32,9 @@ class Foreign:
 
 _UNPACK: Final = "Unpack it and pass the folder, or pack the scan as a zip."
 _FROM_DICOM: Final = "Pass the DICOM files, or convert to NIfTI"
-_NIBABEL: Final = "Convert it: python -c \"import nibabel as n; n.save(n.load('{}'), 'scan.nii.gz')\"."
 
 KINDS: Final = (
+    Foreign("Gzipped DICOM", "Unpack it with gunzip and pass the DICOM file.", contains=((128, b"DICM"),)),
     Foreign("Philips PAR/REC", "Convert it with dcm2niix or nibabel's parrec2nii.", (b"# === DATA DESCRIPTION",)),
     Foreign("Philips PAR/REC", "Convert it with dcm2niix or nibabel's parrec2nii.", suffixes=(".par", ".rec")),
     Foreign("AFNI HEAD/BRIK", "Convert it with AFNI's 3dAFNItoNIFTI.", suffixes=(".head", ".brik", ".brik.gz")),
@@ -54,7 +54,7 @@ KINDS: Final = (
     Foreign("RAR archive", _UNPACK, (b"Rar!\x1a\x07",)),
     Foreign("TIFF", "Save the slice as PNG.", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
     Foreign("GIF", "Save the slice as PNG.", (b"GIF87a", b"GIF89a")),
-    Foreign("BMP", "Save the slice as PNG.", (b"BM",), suffixes=()),
+    Foreign("BMP", "Save the slice as PNG.", (b"BM",)),
     Foreign("WebP", "Save the slice as PNG.", contains=((8, b"WEBPVP8"),)),
     Foreign("JPEG 2000", "Save the slice as PNG.", (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")),
     Foreign("PDF", "Pass the scan itself; from a report save the slice as PNG.", (b"%PDF-",)),

@@ -160,7 +160,7 @@ def classify(quantification: Quantification, rule: Rule | None = None) -> RuleRe
             f"{verdicts[name]}"
             for name, low in found.items()
         },
-        reason=f"no ratio for: {', '.join(missing)}" if missing else None,
+        reason=f"no ratio with an interval on both sides: {', '.join(missing)}" if missing else None,
     )
 
 

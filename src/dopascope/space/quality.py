@@ -6,6 +6,7 @@ figure is the worst check, so a reader sees at once which one spoke: nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,8 @@ from dopascope.space.lattice import Lattice
 STRIATAL_CENTRE_MM: Final = (0.0, 4.0, 3.0)
 """Middle of both striata; shifts and tilts are counted here."""
 ACCEPTED_FROM: Final = 0.5
+
+RIVAL_MM: Final = 6.0
 
 LOCAL_STEPS: Final = 4
 LOCAL_PRIOR_MM: Final = 6.0
@@ -56,22 +59,12 @@ class Verdict:
     checks: tuple[Check, ...]
 
 
-def judge(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix: geometry.Affine) -> Verdict:
-    """Judge the pose `matrix`, which is the fit's own or a manual correction of it."""
-    checks = tuple(_checks(coarse, fine, fit, starts, matrix))
-    quality = min(check.score for check in checks)
-    reasons = tuple(
-        f"{check.complaint} ({check.value:.2f}; sound from {check.good:g})" for check in checks if check.score < 1
-    )
-    return Verdict(quality, quality >= ACCEPTED_FROM, reasons, checks)
-
-
-def _checks(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix: geometry.Affine) -> list[Check]:
+def judge(coarse: Problem, fine: Problem, matrix: geometry.Affine) -> list[Check]:
+    """What the image says of the pose `matrix`, however it was found."""
     near = coarse.level.protected
     tissue, _ = explained(coarse.lattice, coarse.level, matrix, ~near)
     whole, contrast = explained(coarse.lattice, coarse.level, matrix, np.ones_like(near))
-    shifts = [local_shift(fine, matrix, side) for side in (-1, 1)]
-    apart = max(float(np.linalg.norm(shift)) for shift in shifts)
+    apart = max(float(np.linalg.norm(local_shift(fine, matrix, side))) for side in (-1, 1))
     seen = fine.lattice.look_up(fine.level.points, matrix)[2]
     scale = np.linalg.norm(matrix[:3, :3], axis=0)
     tilt = np.abs(geometry.rotation_degrees(matrix))
@@ -84,8 +77,32 @@ def _checks(coarse: Problem, fine: Problem, fit: Fit, starts: list[Fit], matrix:
         Check("striatum_seen", float(seen[fine.level.protected].mean()), 0.85, 0.98, "the striata leave the field"),
         Check("scale", float(np.abs(np.log(scale)).max()), 0.35, 0.22, "the head has an implausible size, log"),
         Check("tilt", float(tilt.max()), 45.0, 30.0, "the head is turned implausibly far, degrees"),
-        Check("settled", fit.moved_mm, 1.4, 0.4, "the fit did not settle, mm"),
     ]
+
+
+def judge_search(fit: Fit, starts: Sequence[Fit]) -> list[Check]:
+    """What the search itself says: did it settle, do its levels agree, was there a rival?
+
+    `starts` are the coarse fits, the best first. A rival ends more than `RIVAL_MM` away; its margin is how much worse its
+    cost is (log posterior).
+    """
+    places = [geometry.apply_affine(one.matrix, STRIATAL_CENTRE_MM) for one in (fit, *starts)]
+    away = [float(np.linalg.norm(place - places[1])) for place in places]
+    margins = [start.cost - starts[0].cost for start, far in zip(starts, away[1:], strict=True) if far > RIVAL_MM]
+    return [
+        Check("settled", fit.moved_mm, 1.4, 0.4, "the fit did not settle, mm"),
+        Check("levels", away[0], 15.0, 7.0, "coarse and fine search disagree, mm"),
+        Check("rival", min([*margins, 99.0]), 0.0, 8.0, "another position fits nearly as well, log odds"),
+    ]
+
+
+def verdict(checks: Sequence[Check]) -> Verdict:
+    """The worst check decides."""
+    quality = min(check.score for check in checks)
+    reasons = [
+        f"{check.complaint} ({check.value:.2f}; sound from {check.good:g})" for check in checks if check.score < 1
+    ]
+    return Verdict(quality, quality >= ACCEPTED_FROM, tuple(reasons), tuple(checks))
 
 
 def explained(lattice: Lattice, level: Level, matrix: geometry.Affine, among: NDArray[np.bool_]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from dopascope.space.fit import PARAMETERS, Fit, Level, Problem, gauss_newton
 from dopascope.space.lattice import build_lattice, measured_field
 from dopascope.space.localise import localise
 from dopascope.space.orient import canonical
-from dopascope.space.quality import STRIATAL_CENTRE_MM, judge, pose_covariance
+from dopascope.space.quality import STRIATAL_CENTRE_MM, judge, judge_search, pose_covariance, verdict
 from dopascope.space.resample import resample
 from dopascope.volume import MNI_2MM, Grid, Step, Volume
 
@@ -26,7 +26,7 @@ COARSE_SIGMA_MM: Final = 6.0
 COARSE_SPACING_MM: Final = 6.0
 FINE_SIGMA_MM: Final = 3.0
 FINE_SPACING_MM: Final = 4.0
-STRIATAL_WEIGHT: Final = 2.0
+STRIATAL_WEIGHT: Final = 1.25
 """How much more a millilitre around the striatum counts: that is where the pose is used."""
 
 COARSE_CELL_ML: Final = 4.0
@@ -120,12 +120,14 @@ def register(volume: Volume, *, manual: Manual | None = None) -> Registration:
     fine = Problem(lattice, _fine_level(), origin, head.centre_mm, FINE_CELL_ML)
     fit = gauss_newton(fine, starts[0].pose, FINE_STEPS)
     matrix = fit.matrix if manual is None else fit.matrix @ np.linalg.inv(manual.matrix)
-    verdict = judge(coarse, fine, fit, starts, matrix)
+    # A manual correction is judged by the image alone: how the search went does not matter any more.
+    checks = judge(coarse, fine, matrix) + (judge_search(fit, starts) if manual is None else [])
+    found = verdict(checks)
     return Registration(
         mni_to_scan=matrix,
-        quality=verdict.quality,
-        accepted=verdict.accepted,
-        reasons=verdict.reasons,
+        quality=found.quality,
+        accepted=found.accepted,
+        reasons=found.reasons,
         pose_covariance=pose_covariance(fine, fit),
         tilt_deg=_three(geometry.rotation_degrees(matrix)),
         scale=_three(np.linalg.norm(matrix[:3, :3], axis=0)),
