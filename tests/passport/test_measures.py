@@ -102,7 +102,9 @@ def test_within_includes_its_limits_and_is_unusual_between() -> None:
         found = within("x", value, "mm", usual=(5, 10), possible=(4, 12), explanation="because")
         assert found.verdict == verdict
         assert found.expected == "5 to 10 mm"
-    assert within("x", float("nan"), "", usual=(0, 1), possible=(0, 2), explanation="").verdict == "refused"
+    for value in (float("nan"), float("inf")):
+        found = within("x", value, "", usual=(0, float("inf")), possible=(0, float("inf")), explanation="")
+        assert (found.verdict, found.value) == ("refused", "not measurable")
 
 
 def test_the_passport_is_as_bad_as_its_worst_check_and_names_the_worst_first() -> None:

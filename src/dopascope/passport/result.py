@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final, Literal
 
 Verdict = Literal["in-distribution", "unusual", "refused"]
@@ -58,7 +59,12 @@ def within(
     possible: tuple[float, float],
     explanation: str,
 ) -> Check:
-    """A check of a number: in-distribution within `usual`, unusual within `possible`, else refused; limits included."""
+    """A check of a number: in-distribution within `usual`, unusual within `possible`, else refused; limits included.
+
+    NaN and infinity are refused as not measurable.
+    """
+    if not isfinite(value):  # JSON has no infinity, and a reader of a report no use for one
+        return Check(name, "not measurable", unit, "refused", _range(usual, unit), explanation)
     verdict: CheckVerdict = "refused"
     if usual[0] <= value <= usual[1]:
         verdict = "in-distribution"

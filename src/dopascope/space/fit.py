@@ -39,13 +39,15 @@ class Level:
     """Template points to compare at one resolution.
 
     `points` `(N, 4)` homogeneous mm; `basis` `(N, K)` the blurred parts and a constant; `weight` `(N,)`;
-    `protected` `(N,)` where a misfit is signal (the striatum) and keeps its weight.
+    `striatal` `(N,)` where the striatum shows; `deep` `(N,)` well inside the brain, where no misfit is an outlier: a
+    striatum in the wrong place must not be taken for a gland and ignored.
     """
 
     points: NDArray[np.float64]
     basis: Floats
     weight: Floats
-    protected: NDArray[np.bool_]
+    striatal: NDArray[np.bool_]
+    deep: NDArray[np.bool_]
     point_ml: float
     """Volume that a point stands for, before `weight`."""
 
@@ -136,7 +138,7 @@ def gauss_newton(problem: Problem, start: Vector, steps: int) -> Fit:
         if turn == steps or moved < CLOSE_ENOUGH_MM:
             break
         if problem.robust:
-            robustness = _robust_weights(residual, weight, problem.level.protected)
+            robustness = _robust_weights(residual, weight, problem.level.deep)
         length = _length_mm(pose_slopes(pose, problem.origin) @ change, problem.level)
         pose = pose + change * min(1.0, LONGEST_STEP_MM / max(length, 1e-9))
         moved = min(length, LONGEST_STEP_MM)
@@ -187,14 +189,14 @@ def _profiled(gram: Vector, right: Vector, slopes: Vector) -> tuple[Vector, Vect
     return amplitudes, normal, pull
 
 
-def _robust_weights(residual: Floats, weight: Floats, protected: NDArray[np.bool_]) -> Floats:
+def _robust_weights(residual: Floats, weight: Floats, deep: NDArray[np.bool_]) -> Floats:
     used = weight > 0
     if not used.any():
         return np.ones_like(residual)
     spread = 1.4826 * float(np.median(np.abs(residual[used]))) + 1e-12
     scaled = (residual / (ROBUST_AT * spread)) ** 2
     weights = (1 / (1 + scaled)) ** 2
-    weights[protected] = 1
+    weights[deep] = 1
     return weights.astype(np.float32)
 
 

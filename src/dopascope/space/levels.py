@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.space.fit import Level
-from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, sharp_parts, striatal_parts
+from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, depth_mm, sharp_parts, striatal_parts
 from dopascope.volume import MNI_2MM
 
 ORIGIN_MM: Final = (0.0, -20.0, 8.0)
 """Poses turn about this point, the middle of the brain."""
 
-REGION_MARGIN_MM: Final = 10.0
+REGION_MARGIN_MM: Final = 14.0
 """Points reach this far outside the brain: its edge is what tells the scale."""
 LOWEST_Z_MM: Final = -58.0
 """Below lie glands, neck and, in many scans, the end of the field."""
 STRIATAL_BOX_MM: Final = ((-46.0, -36.0, -26.0), (46.0, 38.0, 34.0))
-PROTECTED_SHARE: Final = 0.02
-"""Blurred striatum above this fraction: its misfit is never taken for an outlier."""
+STRIATAL_SHARE: Final = 0.02
+"""Blurred striatum above this fraction counts as striatum."""
+DEEP_MM: Final = 12.0
+"""Further than this below the brain's surface, glands and scalp do not reach."""
 
 
 @lru_cache(maxsize=4)
@@ -43,7 +45,8 @@ def level(extra_sigma_mm: float, step: int, striatal_weight: float) -> Level:
         points=np.concatenate([points, np.ones((len(index), 1))], axis=1),
         basis=np.stack([*basis, np.ones(len(index), np.float32)], axis=1),
         weight=np.where(near, striatal_weight, 1.0).astype(np.float32),
-        protected=np.asarray(striatum > PROTECTED_SHARE),
+        striatal=np.asarray(striatum > STRIATAL_SHARE),
+        deep=depth_mm()[tuple(index.T)] > DEEP_MM,
         point_ml=(2.0 * step) ** 3 / 1000,
     )
 
@@ -53,13 +56,9 @@ def part_names() -> list[str]:
     return [*sharp_parts(), "constant"]
 
 
-@lru_cache(maxsize=1)
 def _region() -> NDArray[np.bool_]:
-    from scipy.ndimage import distance_transform_edt
-
-    near_brain = distance_transform_edt(atlas.tissue("brain").data < 0.5, sampling=2.0) <= REGION_MARGIN_MM
     height = MNI_2MM.affine[2, 2] * np.arange(MNI_2MM.shape[2]) + MNI_2MM.affine[2, 3]
-    return np.asarray(near_brain & (height >= LOWEST_Z_MM), bool)
+    return np.asarray((depth_mm() >= -REGION_MARGIN_MM) & (height >= LOWEST_Z_MM), bool)
 
 
 def _every(step: int) -> NDArray[np.bool_]:

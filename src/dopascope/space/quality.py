@@ -61,7 +61,7 @@ class Verdict:
 
 def judge(coarse: Problem, fine: Problem, matrix: geometry.Affine) -> list[Check]:
     """What the image says of the pose `matrix`, however it was found."""
-    near = coarse.level.protected
+    near = coarse.level.striatal
     tissue, _ = explained(coarse.lattice, coarse.level, matrix, ~near)
     whole, contrast = explained(coarse.lattice, coarse.level, matrix, np.ones_like(near))
     apart = max(float(np.linalg.norm(local_shift(fine, matrix, side))) for side in (-1, 1))
@@ -74,7 +74,7 @@ def judge(coarse: Problem, fine: Problem, matrix: geometry.Affine) -> list[Check
         Check("contrast", contrast, 0.0, 0.1, "nothing brighter than the brain lies where the striata belong"),
         Check("local", apart, 6.5, 2.5, "the striata would rather lie elsewhere, mm"),
         Check("seen", float(seen.mean()), 0.6, 0.75, "too little of the brain is inside the field"),
-        Check("striatum_seen", float(seen[fine.level.protected].mean()), 0.85, 0.98, "the striata leave the field"),
+        Check("striatum_seen", float(seen[fine.level.striatal].mean()), 0.85, 0.98, "the striata leave the field"),
         Check("scale", float(np.abs(np.log(scale)).max()), 0.35, 0.22, "the head has an implausible size, log"),
         Check("tilt", float(tilt.max()), 45.0, 30.0, "the head is turned implausibly far, degrees"),
     ]
@@ -83,8 +83,8 @@ def judge(coarse: Problem, fine: Problem, matrix: geometry.Affine) -> list[Check
 def judge_search(fit: Fit, starts: Sequence[Fit]) -> list[Check]:
     """What the search itself says: did it settle, do its levels agree, was there a rival?
 
-    `starts` are the coarse fits, the best first. A rival ends more than `RIVAL_MM` away; its margin is how much worse its
-    cost is (log posterior).
+    `starts` are the coarse fits, the best first. A rival ends more than `RIVAL_MM` away; its margin is how much
+    worse its cost is (log posterior).
     """
     places = [geometry.apply_affine(one.matrix, STRIATAL_CENTRE_MM) for one in (fit, *starts)]
     away = [float(np.linalg.norm(place - places[1])) for place in places]
@@ -120,9 +120,9 @@ def explained(lattice: Lattice, level: Level, matrix: geometry.Affine, among: ND
     rest = weight @ (scan - basis @ amplitudes) ** 2
     mean = float(weight @ scan / weight.sum())
     spread = float(weight @ (scan - mean) ** 2)
-    inside = seen & ~level.protected & (level.basis[:, 0] > INNER_TISSUE)
+    inside = seen & ~level.striatal & (level.basis[:, 0] > INNER_TISSUE)
     level_of_tissue = float(np.median(value[inside])) if inside.any() else 0.0
-    striatal = value[seen & level.protected]
+    striatal = value[seen & level.striatal]
     contrast = float(striatal.mean()) / level_of_tissue - 1 if len(striatal) and level_of_tissue > 0 else 0.0
     return 1 - float(rest) / max(spread, 1e-30), contrast
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dopascope import atlas, geometry
 from dopascope.space.lattice import Floats, smoothed
@@ -20,8 +21,8 @@ Ellipsoids = tuple[tuple[tuple[float, float, float], tuple[float, float, float]]
 """Centre on the right side and semi-axes, mm."""
 
 DELINEATION_SHIFT_MM: Final = (0.0, 0.45, 0.4)
-"""Delineations of the striatum differ: fitted to BigBrain's (which no test of the registration uses), our regions, after
-Tian et al., come to lie 0.9 mm too far forward and 0.8 mm too high. The registration looks half way between."""
+"""Delineations of the striatum differ: fitted to BigBrain's (which no test of the registration uses), our regions,
+after Tian et al., come to lie 0.9 mm too far forward and 0.8 mm too high. The registration looks half way between."""
 
 FWHM_PER_SIGMA: Final = float(np.sqrt(8 * np.log(2)))
 TEMPLATE_FWHM_MM: Final = 11.0
@@ -36,6 +37,8 @@ FLUID_UPTAKE: Final = 0.4
 SCALP_UPTAKE: Final = 0.45
 """Unspecific uptake relative to grey matter. Only start values: the registration fits its own."""
 
+SKULL_MM: Final = 6.0
+"""Fluid and skull around the brain; what lies further out is scalp, face and neck."""
 GLANDS: Final[Ellipsoids] = (((57.0, -14.0, -58.0), (11.0, 16.0, 20.0)), ((30.0, 46.0, -34.0), (9.0, 8.0, 7.0)))
 """Centre (right side, mm) and semi-axes of parotid and lacrimal glands, the usual hot spots outside the brain."""
 
@@ -69,9 +72,11 @@ def sharp_parts() -> dict[str, Floats]:
     parts = {
         "tissue": tissue,
         "white": atlas.tissue("white").data,
+        "csf": atlas.tissue("csf").data,
         "ventricles": atlas.tissue("ventricles").data,
         "depth": tissue * from_middle,
-        "scalp": _shell(),
+        "skull": _shell() * (depth_mm() > -SKULL_MM),
+        "scalp": _shell() * (depth_mm() <= -SKULL_MM),
         "gland_left": _ellipsoids(GLANDS, -1),
         "gland_right": _ellipsoids(GLANDS, 1),
         "accumbens_left": _ellipsoids(ACCUMBENS, -1),
@@ -92,6 +97,16 @@ def blurred(activity: Floats, fwhm_mm: float) -> Floats:
     """`activity` on `MNI_2MM` seen with a Gaussian resolution of `fwhm_mm`."""
     nodes = [2.0 * np.arange(n) for n in MNI_2MM.shape]
     return smoothed(activity, MNI_2MM.spacing_mm, sigma_mm=fwhm_mm / FWHM_PER_SIGMA, nodes_mm=nodes)
+
+
+@lru_cache(maxsize=1)
+def depth_mm() -> NDArray[np.float64]:
+    """Distance below the brain's surface at each voxel of `MNI_2MM`, negative outside."""
+    from scipy.ndimage import distance_transform_edt
+
+    brain = atlas.tissue("brain").data >= 0.5
+    inside, outside = (distance_transform_edt(mask, sampling=2.0) for mask in (brain, ~brain))
+    return np.asarray(inside - outside, np.float64)
 
 
 def _background() -> Floats:
