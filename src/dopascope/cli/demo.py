@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -27,11 +29,11 @@ FIRST_SEED: Final = 100
 """Seeds 100 to 111: the tests and the tuning of the phantom use others."""
 
 NEXT: Final = (
-    "`dopascope inspect demo/scans/demo-01.dcm` says what a file holds, and prints its passport.",
-    "`dopascope read YOUR_SCAN --out reading` reads a scan of yours: a DICOM file or folder, a zip, or NIfTI.",
-    "`dopascope read demo/scans/demo-07.dcm --shift 0,4,0 --out shifted` shows how far the ratios move with the head.",
-    "`dopascope models add dat-spect-ud FOLDER` adds the 25 public networks trained on real scans (docs/models.md).",
-    "`dopascope doctor` checks this installation.",
+    "`{program} inspect {out}/scans/demo-01.dcm` says what a file holds, and prints its passport.",
+    "`{program} read YOUR_SCAN --out reading` reads a scan of yours: a DICOM file or folder, a zip, or NIfTI.",
+    "`{program} read {out}/scans/demo-07.dcm --shift 0,4,0 --out shifted` shows how far the ratios move with the head.",
+    "`{program} models add dat-spect-ud FOLDER` adds the 25 public networks trained on real scans (docs/models.md).",
+    "`{program} doctor` checks this installation.",
 )
 MADE: Final = (
     f"{DRAWN} simulated people, half of them with an asymmetric dopamine deficit, each on one of several simulated "
@@ -69,9 +71,10 @@ def demo(
     for job, outcome in _work(jobs):
         made[job.name] = outcome
         say(f"  {len(made):2d}/{DRAWN}  {job.name}  drawn {job.group:<8} {outcome.text}")
-    data(str(_index([made[job.name] for job in jobs], out)))
+    steps = [step.format(program=_program(), out=out) for step in NEXT]
+    data(str(_index([made[job.name] for job in jobs], out, steps)))
     say("\nOpen that page in a browser. What to try next:")
-    for step in NEXT:
+    for step in steps:
         say(f"  {step.replace('`', '')}")
     failed = sum(outcome.entry is None for outcome in made.values())
     if failed:
@@ -143,8 +146,16 @@ def _read(job: Job) -> tuple[Examination, str]:
     return examination, ""
 
 
-def _index(made: list[Outcome], out: Path) -> Path:
+def _program() -> str:
+    """How this program is called here: by name where it is on the path, else as it was called."""
+    if shutil.which("dopascope"):
+        return "dopascope"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "dopascope" else f"{sys.executable} -m dopascope"
+
+
+def _index(made: list[Outcome], out: Path, steps: list[str]) -> Path:
     from dopascope import report
 
     entries = [outcome.entry for outcome in made if outcome.entry is not None]
-    return report.write_index(entries, out / "index.html", title="dopascope demo", made=MADE, next_steps=NEXT)
+    return report.write_index(entries, out / "index.html", title="dopascope demo", made=MADE, next_steps=steps)

@@ -18,6 +18,7 @@ P = ParamSpec("P")
 class AnsweredError(UnsuitableError):
     """An unsuitable input whose full answer, the refusal's reasons included, is on stdout already."""
 
+
 INTERRUPTED = 130
 
 

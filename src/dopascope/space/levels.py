@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope import atlas
 from dopascope.space.fit import Level
 from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, depth_mm, sharp_parts, striatal_parts
 from dopascope.volume import MNI_2MM
@@ -16,7 +15,7 @@ from dopascope.volume import MNI_2MM
 ORIGIN_MM: Final = (0.0, -20.0, 8.0)
 """Poses turn about this point, the middle of the brain."""
 
-REGION_MARGIN_MM: Final = 14.0
+REGION_MARGIN_MM: Final = 10.0
 """Points reach this far outside the brain: its edge is what tells the scale."""
 LOWEST_Z_MM: Final = -58.0
 """Below lie glands, neck and, in many scans, the end of the field."""

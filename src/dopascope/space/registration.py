@@ -15,7 +15,7 @@ from dopascope.space.fit import PARAMETERS, Fit, Level, Problem, gauss_newton
 from dopascope.space.lattice import build_lattice, measured_field
 from dopascope.space.localise import localise
 from dopascope.space.orient import canonical
-from dopascope.space.quality import STRIATAL_CENTRE_MM, judge, judge_search, pose_covariance, verdict
+from dopascope.space.quality import STRIATAL_CENTRE_MM, distinct, judge, judge_search, pose_covariance, verdict
 from dopascope.space.resample import resample
 from dopascope.volume import MNI_2MM, Grid, Step, Volume
 
@@ -33,10 +33,14 @@ COARSE_CELL_ML: Final = 4.0
 FINE_CELL_ML: Final = 1.5
 """Resolution cells (FWHM cubed, about): how many voxels' worth of independent information there is."""
 
-START_HEIGHTS_MM: Final = (0.0, -24.0, 24.0)
-START_PITCHES_DEG: Final = (0.0, -16.0, 16.0)
+START_POSES: Final = (
+    *((height, pitch, 1.0) for height in (0.0, -24.0, 24.0) for pitch in (0.0, -16.0, 16.0)),
+    *((height, 0.0, 0.8) for height in (0.0, -24.0)),
+)
+"""Height of the head (mm), pitch (degrees) and size of each start. A small head with a bright scalp looks like a large
+one without: hence the small starts."""
 FIRST_STEPS: Final = 3
-KEPT_STARTS: Final = 3
+KEPT_STARTS: Final = 5
 COARSE_STEPS: Final = 6
 FINE_STEPS: Final = 14
 
@@ -118,10 +122,11 @@ def register(volume: Volume, *, manual: Manual | None = None) -> Registration:
     starts = _coarse_fits(coarse)
     lattice = build_lattice(scan, sigma_mm=FINE_SIGMA_MM, spacing_mm=FINE_SPACING_MM)
     fine = Problem(lattice, _fine_level(), origin, head.centre_mm, FINE_CELL_ML)
-    fit = gauss_newton(fine, starts[0].pose, FINE_STEPS)
+    fits = sorted((gauss_newton(fine, start.pose, FINE_STEPS) for start in starts), key=lambda one: one.cost)
+    fit = fits[0]
     matrix = fit.matrix if manual is None else fit.matrix @ np.linalg.inv(manual.matrix)
     # A manual correction is judged by the image alone: how the search went does not matter any more.
-    checks = judge(coarse, fine, matrix) + (judge_search(fit, starts) if manual is None else [])
+    checks = judge(coarse, fine, matrix) + (judge_search(fits) if manual is None else [])
     found = verdict(checks)
     return Registration(
         mni_to_scan=matrix,
@@ -174,16 +179,14 @@ def _fine_level() -> Level:
 
 
 def _coarse_fits(problem: Problem) -> list[Fit]:
-    """Fits from every start, the best first; only the most promising are carried to the end."""
+    """Fits from every start, the best first: those that end in different places, at most `KEPT_STARTS`."""
     first = []
-    for height in START_HEIGHTS_MM:
-        for pitch in START_PITCHES_DEG:
-            start = np.zeros(PARAMETERS)
-            start[2], start[3] = height, np.deg2rad(pitch)
-            first.append(gauss_newton(problem, start, FIRST_STEPS))
-    first.sort(key=lambda fit: fit.cost)
-    carried = [gauss_newton(problem, fit.pose, COARSE_STEPS) for fit in first[:KEPT_STARTS]]
-    return sorted(carried, key=lambda fit: fit.cost)
+    for height, pitch, size in START_POSES:
+        start = np.zeros(PARAMETERS)
+        start[2], start[3], start[6:9] = height, np.deg2rad(pitch), np.log(size)
+        first.append(gauss_newton(problem, start, FIRST_STEPS))
+    carried = [gauss_newton(problem, fit.pose, COARSE_STEPS) for fit in distinct(first)[:KEPT_STARTS]]
+    return distinct(carried)
 
 
 def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:

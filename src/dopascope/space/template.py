@@ -37,8 +37,6 @@ FLUID_UPTAKE: Final = 0.4
 SCALP_UPTAKE: Final = 0.45
 """Unspecific uptake relative to grey matter. Only start values: the registration fits its own."""
 
-SKULL_MM: Final = 6.0
-"""Fluid and skull around the brain; what lies further out is scalp, face and neck."""
 GLANDS: Final[Ellipsoids] = (((57.0, -14.0, -58.0), (11.0, 16.0, 20.0)), ((30.0, 46.0, -34.0), (9.0, 8.0, 7.0)))
 """Centre (right side, mm) and semi-axes of parotid and lacrimal glands, the usual hot spots outside the brain."""
 
@@ -72,11 +70,9 @@ def sharp_parts() -> dict[str, Floats]:
     parts = {
         "tissue": tissue,
         "white": atlas.tissue("white").data,
-        "csf": atlas.tissue("csf").data,
         "ventricles": atlas.tissue("ventricles").data,
         "depth": tissue * from_middle,
-        "skull": _shell() * (depth_mm() > -SKULL_MM),
-        "scalp": _shell() * (depth_mm() <= -SKULL_MM),
+        "scalp": _shell(),
         "gland_left": _ellipsoids(GLANDS, -1),
         "gland_right": _ellipsoids(GLANDS, 1),
         "accumbens_left": _ellipsoids(ACCUMBENS, -1),
