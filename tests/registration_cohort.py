@@ -82,9 +82,7 @@ def case(data_dir: Path, number: int, series: int = 7000) -> Case:
     )
 
 
-def cases(
-    data_dir: Path, numbers: range | tuple[int, ...] = range(PEOPLE), series: int = 7000
-) -> Iterator[Case]:
+def cases(data_dir: Path, numbers: range | tuple[int, ...] = range(PEOPLE), series: int = 7000) -> Iterator[Case]:
     """The phantoms of `numbers`, one at a time."""
     for number in numbers:
         yield case(data_dir, number, series)

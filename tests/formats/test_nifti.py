@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -79,18 +80,31 @@ def test_every_type_order_and_scaling_agrees_with_nibabel(
     assert found.data.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.hdr", "a.img", "a.img.gz"])
-@pytest.mark.parametrize("make", [nibabel.Nifti1Image, nibabel.Nifti2Image, nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+SINGLE = [(name, make) for name in ("a.nii", "a.nii.gz") for make in (nibabel.Nifti1Image, nibabel.Nifti2Image)]
+PAIRS = [(name, make) for name in ("a.hdr", "a.img", "a.img.gz") for make in (nibabel.Nifti1Pair, nibabel.Nifti2Pair)]
+
+
+@pytest.mark.parametrize(("name", "make"), SINGLE + PAIRS)
 def test_files_and_pairs_of_both_versions(tmp_path: Path, name: str, make: type) -> None:
-    pair = name[2:].startswith(("hdr", "img"))
-    if pair != make.__name__.endswith("Pair"):
-        pytest.skip("the class does not write this kind of file")
+    pair = (name, make) in PAIRS
     nibabel.save(make(values(), AFFINE), tmp_path / name)
     found = formats.load(tmp_path / name)
     np.testing.assert_array_equal(found.data, values())
     assert found.source.files == (2 if pair else 1)
     for one in tmp_path.iterdir():  # either file of a pair leads to the other
         np.testing.assert_array_equal(formats.load(one).data, values())
+
+
+def test_a_pair_in_a_folder_or_zip_is_one_image(tmp_path: Path) -> None:
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    nibabel.save(nibabel.Nifti1Pair(values(), AFFINE), folder / "a.hdr")
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        for one in folder.iterdir():
+            archive.write(one, f"inside/{one.name}")
+    for source in (folder, tmp_path / "scan.zip", folder / "a.img"):
+        assert [one.id for one in formats.survey(source)] == ["a.hdr"]
+        np.testing.assert_array_equal(formats.load(source).data, values())
 
 
 def test_a_pair_without_its_other_file_says_so(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ FOREIGN = {
     "scan.nii.xz": (lzma.compress(b"x" * 500), "xz"),
     "study.7z": (b"7z\xbc\xaf\x27\x1c\0\4", "7-Zip"),
     "scan.dcm.gz": (gzip.compress(b"II*\0" + bytes(124) + b"DICM" + bytes(400)), "Gzipped DICOM"),
+    "scan.img": (bytes(900), "without its .hdr"),
     "slice.tif": (_other_picture("TIFF"), "TIFF"),
     "slice.gif": (_other_picture("GIF"), "GIF"),
     "slice.bmp": (_other_picture("BMP"), "BMP"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import striatal_maps as maps
 
+import striatal_maps as maps
 from dopascope import atlas, geometry, phantom
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dopascope.errors import UnreadableError, UsageError
+from dopascope.formats import choose
 from dopascope.formats import mgz as mgz  # imported so that its reader is registered; so are the next two
 from dopascope.formats import nifti as nifti
 from dopascope.formats import picture as picture
 from dopascope.formats.archive import is_zip
 from dopascope.formats.blob import Blob
-from dopascope.formats.choose import Candidate, read_chosen, survey
+from dopascope.formats.choose import Candidate, read_chosen
 from dopascope.formats.dicom_file import is_dicom
 from dopascope.formats.foreign import refusal
 from dopascope.formats.identity import Identity, identity_of
@@ -95,6 +96,16 @@ def load(
     return known.read([blob], options)
 
 
+def survey(source: str | Path, limits: Limits | None = None) -> list[Candidate]:
+    """Every image in a file, a folder or a zip, readable or not, without its pixels.
+
+    Raises:
+        InputError: nothing is there, a damaged archive, or a limit passed.
+    """
+    path, bounds = Path(source), limits or Limits()
+    return choose.survey(path if path.is_dir() else _blob_of(path, bounds).name, bounds)
+
+
 def _blob_of(path: Path, limits: Limits) -> Blob:
     if not path.is_file():  # a pipe or device would block or never end
         raise UnreadableError(
@@ -104,4 +115,4 @@ def _blob_of(path: Path, limits: Limits) -> Blob:
         )
     blob = Blob(str(path), path=path)
     check_file_size(blob, limits)
-    return blob
+    return nifti.first_of_pair(blob)

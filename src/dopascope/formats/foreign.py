@@ -43,6 +43,7 @@ KINDS: Final = (
     Foreign("ECAT 7", f"{_FROM_DICOM}, for example with nibabel or ecat2nii.", (b"MATRIX7",)),
     Foreign("Interfile", f"{_FROM_DICOM}, for example with SimpleITK or STIR.", (b"!INTERFILE", b"!interfile")),
     Foreign("Interfile", f"{_FROM_DICOM}, for example with SimpleITK or STIR.", suffixes=(".h33", ".i33", ".hv")),
+    Foreign(".img (without its .hdr)", "Put the .hdr file of its name beside it.", suffixes=(".img", ".img.gz")),
     Foreign("MetaImage", f"{_FROM_DICOM} with SimpleITK.", (b"ObjectType", b"NDims"), suffixes=(".mhd", ".mha")),
     Foreign("NRRD", f"{_FROM_DICOM} with SimpleITK or 3D Slicer.", (b"NRRD00",)),
     Foreign("GIFTI or other XML", "Pass the volume, not the surface.", (b"<?xml",)),

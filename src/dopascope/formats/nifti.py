@@ -31,9 +31,7 @@ _PAIR_SUFFIXES: Final = (".hdr", ".hdr.gz", ".img", ".img.gz")
 
 def _sniff(blob: Blob) -> bool:
     head = inflated_head(blob, SIZES[2])
-    if sniff_version(head) or looks_like_analyze(head):
-        return True
-    return blob.name.lower().endswith((".img", ".img.gz")) and _partner(blob, ".hdr") is not None
+    return sniff_version(head) is not None or looks_like_analyze(head)
 
 
 @reader("nifti", sniff=_sniff, description="NIfTI-1 and NIfTI-2 (.nii, .nii.gz, .hdr with .img)")
@@ -48,7 +46,7 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         HostileError: the header claims more than a limit allows.
         UnreadableError: damaged, truncated, or claiming more than is there.
     """
-    head_blob = _header_blob(blobs[0])
+    head_blob = first_of_pair(blobs[0])
     with ForwardReader(head_blob, options.limits) as stream:
         header = _read_header(stream, head_blob)
         frame = chosen_frame(header.name, header.volumes, options.frame)
@@ -104,8 +102,8 @@ def _voxels(stream: ForwardReader, header: NiftiHeader, frame: int, limits: Limi
     return stream.array(i * j * k, header.dtype, *header.scaling).reshape(header.shape, order="F")
 
 
-def _header_blob(blob: Blob) -> Blob:
-    """The blob with the header: the blob itself, or the `.hdr` beside an `.img`."""
+def first_of_pair(blob: Blob) -> Blob:
+    """The `.hdr` beside an `.img` that has no header of its own; any other blob itself."""
     if not blob.name.lower().endswith((".img", ".img.gz")) or sniff_version(inflated_head(blob, SIZES[2])):
         return blob
     return _partner(blob, ".hdr") or blob

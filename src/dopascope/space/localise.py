@@ -21,6 +21,9 @@ LEVEL_ML: Final = 700.0
 and about the middle of the brain."""
 EDGE_SHARE: Final = 0.4
 """The head ends where the blurred scan falls below this share of its typical intensity."""
+DIMMEST_SHARE: Final = 0.04
+"""Striata and glands are at most some ten times as bright as brain; where the typical intensity is dimmer than this
+share of the maximum there is no head around them."""
 SMALLEST_HEAD_ML: Final = 400.0
 LARGEST_HEAD_ML: Final = 9000.0
 CROWN_TO_CENTRE_MM: Final = 70.0
@@ -53,16 +56,17 @@ def localise(lattice: Lattice) -> Head:
     level = float(np.partition(values, values.size - 1 - rank, axis=None)[values.size - 1 - rank])
     pieces, count = ndimage.label(values > EDGE_SHARE * level)
     sizes = np.bincount(pieces.ravel())[1:] * node_ml
-    if level <= 0 or count == 0 or not SMALLEST_HEAD_ML <= sizes.max() <= LARGEST_HEAD_ML:
+    largest = float(sizes.max()) if count else 0.0
+    if level <= DIMMEST_SHARE * float(values.max()) or not SMALLEST_HEAD_ML <= largest <= LARGEST_HEAD_ML:
         raise UnsuitableError(
             "No head is found in this image.",
-            found=f"largest bright region {sizes.max() if count else 0:.0f} ml",
-            expected=f"{SMALLEST_HEAD_ML:.0f} to {LARGEST_HEAD_ML:.0f} ml in one piece",
+            found=f"largest bright region {largest:.0f} ml, {level / max(float(values.max()), 1e-30):.2g} of the maximum",
+            expected=f"{SMALLEST_HEAD_ML:.0f} to {LARGEST_HEAD_ML:.0f} ml in one piece, {DIMMEST_SHARE} of the maximum",
             fix="Check that this is a brain SPECT scan and that its voxel spacing is right (dopascope inspect).",
         )
     inside = pieces == 1 + int(sizes.argmax())
     world = geometry.apply_affine(np.linalg.inv(lattice.to_node), np.argwhere(inside))
-    return _head(world, lattice, level, float(sizes.max()))
+    return _head(world, lattice, level, largest)
 
 
 def _head(world: NDArray[np.float64], lattice: Lattice, level: float, volume_ml: float) -> Head:

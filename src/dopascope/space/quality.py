@@ -21,6 +21,13 @@ STRIATAL_CENTRE_MM: Final = (0.0, 4.0, 3.0)
 """Middle of both striata; shifts and tilts are counted here."""
 ACCEPTED_FROM: Final = 0.5
 
+NOISE_INFLATION: Final = 4.0
+"""Variance of poses over noise draws of one phantom, relative to Gauss-Newton (three cameras, eight draws)."""
+ANATOMY_SHIFT_SD_MM: Final = 1.0
+ANATOMY_TILT_SD_DEG: Final = 1.4
+"""Between the errors on phantoms of our own atlas with warps of 1.5 to 3 mm (0.3 to 0.5 mm, 0.6 to 1.6 degrees) and on
+those of the other atlases with 3 mm and more (0.5 to 0.9 mm, 1.5 to 3.2 degrees)."""
+
 RIVAL_MM: Final = 12.0
 """Poses that differ by less all over the head are the same result."""
 HEAD_MM: Final = np.array(
@@ -168,12 +175,17 @@ def local_shift(problem: Problem, matrix: geometry.Affine, side: int) -> Vector:
 
 
 def pose_covariance(problem: Problem, fit: Fit) -> NDArray[np.float64]:
-    """Uncertainty `(6, 6)` of shift (mm) at the middle of the striatum and tilt (degrees), along scan axes."""
-    spread = np.linalg.inv(fit.normal + np.diag(problem.prior_sd**-2.0))
+    """Uncertainty `(6, 6)` of shift (mm) at the middle of the striatum and tilt (degrees), along scan axes.
+
+    Noise: the inverse of the Gauss-Newton information, one value per resolution cell, times `NOISE_INFLATION`. Anatomy:
+    how far the best affine of a head is from its striata, which no noise-free scan would tell (`ANATOMY_*_SD`).
+    """
+    spread = np.linalg.inv(fit.normal / NOISE_INFLATION + np.diag(problem.prior_sd**-2.0))
     slopes = pose_slopes(fit.pose, problem.origin).reshape(3, 4, -1)
     shift = np.einsum("rcp,c->rp", slopes, np.array([*STRIATAL_CENTRE_MM, 1.0]))
     spin = np.einsum("rcp,cd->rdp", slopes[:, :3], np.linalg.inv(fit.matrix[:3, :3]))
     tilt = np.stack([spin[2, 1] - spin[1, 2], spin[0, 2] - spin[2, 0], spin[1, 0] - spin[0, 1]]) / 2
     jacobian = np.concatenate([shift, np.rad2deg(tilt)])
-    covariance: NDArray[np.float64] = jacobian @ spread @ jacobian.T
-    return covariance + np.diag([1.0, 1, 1, 2, 2, 2])
+    anatomy = np.diag([ANATOMY_SHIFT_SD_MM**2] * 3 + [ANATOMY_TILT_SD_DEG**2] * 3)
+    covariance: NDArray[np.float64] = jacobian @ spread @ jacobian.T + anatomy
+    return covariance
