@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.space.fit import Level
-from dopascope.space.template import FWHM_PER_SIGMA, TEMPLATE_FWHM_MM, blurred, depth_mm, sharp_parts, striatal_parts
+from dopascope.space.template import (
+    FWHM_PER_SIGMA,
+    TEMPLATE_FWHM_MM,
+    TYPICAL_SBR,
+    blurred,
+    depth_mm,
+    sharp_parts,
+    striatal_parts,
+)
 from dopascope.volume import MNI_2MM
 
 ORIGIN_MM: Final = (0.0, -20.0, 8.0)
@@ -25,6 +33,10 @@ STRIATAL_SHARE: Final = 0.02
 DEEP_MM: Final = 12.0
 """Further than this below the brain's surface, glands and scalp do not reach."""
 
+SBR_OF_PART: Final = {f"{name}_{side}": ratio for name, ratio in TYPICAL_SBR.items() for side in ("left", "right")}
+BACKWARD: Final = {"caudate": 0.0, "anterior_putamen": 0.6, "posterior_putamen": 1.0, "accumbens": -0.3}
+"""How much of the backward-growing loss of PD a region takes (remaining .65, .50, .35 of normal; accumbens .85)."""
+
 
 @lru_cache(maxsize=4)
 def level(extra_sigma_mm: float, step: int, striatal_weight: float) -> Level:
@@ -36,16 +48,19 @@ def level(extra_sigma_mm: float, step: int, striatal_weight: float) -> Level:
     index = np.argwhere(_every(step) & _region())
     points = MNI_2MM.to_world(index)
     fwhm = float(np.hypot(TEMPLATE_FWHM_MM, extra_sigma_mm * FWHM_PER_SIGMA))
-    basis = [blurred(part, fwhm)[tuple(index.T)] for part in sharp_parts().values()]
-    striatum = np.sum([blurred(part, fwhm)[tuple(index.T)] for part in striatal_parts().values()], axis=0)
+    basis = {name: blurred(part, fwhm)[tuple(index.T)] for name, part in sharp_parts().items()}
+    striatal = np.asarray(np.sum([basis[name] for name in striatal_parts()], axis=0) > STRIATAL_SHARE)
     low, high = np.array(STRIATAL_BOX_MM)
     near = ((points >= low) & (points <= high)).all(axis=1)
+    around = [0.0 if name in SBR_OF_PART else float(part[striatal].mean()) for name, part in basis.items()]
     return Level(
         points=np.concatenate([points, np.ones((len(index), 1))], axis=1),
-        basis=np.stack([*basis, np.ones(len(index), np.float32)], axis=1),
+        basis=np.stack([*basis.values(), np.ones(len(index), np.float32)], axis=1),
         weight=np.where(near, striatal_weight, 1.0).astype(np.float32),
-        striatal=np.asarray(striatum > STRIATAL_SHARE),
+        striatal=striatal,
         deep=depth_mm()[tuple(index.T)] > DEEP_MM,
+        odd_patterns=_odd_patterns(),
+        around=np.array([*around, 1.0]),
         point_ml=(2.0 * step) ** 3 / 1000,
     )
 
@@ -55,6 +70,25 @@ def part_names() -> list[str]:
     return [*sharp_parts(), "constant"]
 
 
+def _odd_patterns() -> NDArray[np.float64]:
+    """`(M, K)`: what is left of the striatal amplitudes, relative to normal, when the usual patterns are taken out.
+
+    Usual are: all regions more or less, one side more than the other, loss that grows from caudate to posterior
+    putamen, and such a loss on one side. These four are free; PD and its mimics are mixtures of them.
+    """
+    names = part_names()
+    regions = [name for name in names if name in SBR_OF_PART]
+    side = np.array([-1.0 if name.endswith("left") else 1.0 for name in regions])
+    backward = np.array([BACKWARD[name.rsplit("_", 1)[0]] for name in regions])
+    usual = np.stack([np.ones(len(regions)), side, backward, backward * side], axis=1)
+    odd = np.eye(len(regions)) - usual @ np.linalg.pinv(usual)
+    found = np.zeros((len(regions), len(names)))
+    for n, name in enumerate(regions):
+        found[:, names.index(name)] = odd[:, n] / SBR_OF_PART[name]
+    return found
+
+
+@lru_cache(maxsize=1)
 def _region() -> NDArray[np.bool_]:
     height = MNI_2MM.affine[2, 2] * np.arange(MNI_2MM.shape[2]) + MNI_2MM.affine[2, 3]
     return np.asarray((depth_mm() >= -REGION_MARGIN_MM) & (height >= LOWEST_Z_MM), bool)

@@ -60,7 +60,7 @@ def localise(lattice: Lattice) -> Head:
     if level <= DIMMEST_SHARE * float(values.max()) or not SMALLEST_HEAD_ML <= largest <= LARGEST_HEAD_ML:
         raise UnsuitableError(
             "No head is found in this image.",
-            found=f"largest bright region {largest:.0f} ml, {level / max(float(values.max()), 1e-30):.2g} of the maximum",
+            found=f"largest bright region {largest:.0f} ml; typical value {level:.3g}, maximum {values.max():.3g}",
             expected=f"{SMALLEST_HEAD_ML:.0f} to {LARGEST_HEAD_ML:.0f} ml in one piece, {DIMMEST_SHARE} of the maximum",
             fix="Check that this is a brain SPECT scan and that its voxel spacing is right (dopascope inspect).",
         )

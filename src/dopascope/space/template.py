@@ -28,7 +28,7 @@ FWHM_PER_SIGMA: Final = float(np.sqrt(8 * np.log(2)))
 TEMPLATE_FWHM_MM: Final = 11.0
 """Reconstructed resolution in the middle of the head, between 7 mm (brain cameras) and 16 mm (filtered LEHR)."""
 
-TYPICAL_SBR: Final = {"caudate": 6.8, "anterior_putamen": 5.4, "posterior_putamen": 4.6}
+TYPICAL_SBR: Final = {"caudate": 6.8, "anterior_putamen": 5.4, "posterior_putamen": 4.6, "accumbens": 4.5}
 """True specific binding ratios that a camera of 11 mm recovers as the published healthy means (Niñerola-Baizán-type
 recovery, FACTS of normal SBR: caudate 2.9, putamen 2.1)."""
 
@@ -53,7 +53,9 @@ def dat_template() -> Volume:
         activity = activity * (1 - weight) + weight * (1 + TYPICAL_SBR[region.rsplit("_", 1)[0]])
     step = Step("dat_template", {"fwhm_mm": TEMPLATE_FWHM_MM, "sbr": TYPICAL_SBR})
     data = blurred(activity, TEMPLATE_FWHM_MM)
-    data = (data + data[::-1]) / 2  # takes out rounding: the two sides are equal to the last bit
+    data = np.asarray(
+        (data + data[::-1]) / 2, np.float32
+    )  # takes out rounding: the two sides are equal to the last bit
     data.setflags(write=False)
     return Volume(data, MNI_2MM, history=(step,))
 
