@@ -50,7 +50,7 @@ def test_every_error_is_documented_with_its_code() -> None:
 
 def test_every_limit_is_documented_with_its_default() -> None:
     text = (DOCS / "formats.md").read_text()
-    rows = [f"| `{one.name}` | {one.default} |" for one in dataclasses.fields(Limits)]
+    rows = [f"| `{one.name}` | {one.default:,} |" for one in dataclasses.fields(Limits)]
     assert [row for row in rows if row not in text] == []
 
 

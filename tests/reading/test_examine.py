@@ -11,7 +11,7 @@ import pytest
 
 from dopascope import geometry, phantom, read
 from dopascope.errors import GeometryError, UsageError
-from dopascope.formats import load, save_nifti
+from dopascope.formats import save_nifti
 from dopascope.reading import Choices, Examination, Images, Reading, examine, reopen
 from dopascope.volume import Acquisition, Grid, SliceImage, Volume
 

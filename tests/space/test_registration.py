@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import striatal_maps as maps
-from registration_cohort import case
 
+import striatal_maps as maps
 from dopascope import atlas, geometry, phantom, space
 from dopascope.errors import UnsuitableError
 from dopascope.space.quality import STRIATAL_CENTRE_MM
 from dopascope.volume import MNI_2MM, Grid, Volume
+from registration_cohort import case
 
 
 @pytest.fixture(scope="module")

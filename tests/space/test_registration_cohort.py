@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from registration_cohort import PEOPLE, TRUNCATED, cases
 
 from dopascope import space
+from registration_cohort import PEOPLE, TRUNCATED, cases
 
 
 @pytest.mark.slow
