@@ -8,6 +8,7 @@ Inverse Problems 19 (2003) R1, doi 10.1088/0266-5611/19/2/201, in Kaufman's form
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -24,7 +25,6 @@ PARAMETERS: Final = 12
 PRIOR_SD: Final = np.array([25.0] * 3 + [np.deg2rad(14)] * 3 + [0.08] * 3 + [0.02] * 3)
 """How far adults' heads and beds stray: mm, rad, log scale, shear. The shift is from the localised head."""
 
-CLOSE_ENOUGH_MM: Final = 0.03
 LONGEST_STEP_MM: Final = 15.0
 AMPLITUDE_RIDGE: Final = 1e-6
 ODD_PATTERN_SD: Final = 0.03
@@ -56,6 +56,11 @@ class Level:
     around: NDArray[np.float64]
     point_ml: float
     """Volume that a point stands for, before `weight`."""
+
+    @cached_property
+    def near_points(self) -> Floats:
+        """`points` in single precision."""
+        return self.points.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ class Problem:
     prior_mean: Vector = field(default_factory=lambda: np.zeros(PARAMETERS))
     free: NDArray[np.bool_] = field(default_factory=lambda: np.ones(PARAMETERS, bool))
     robust: bool = True
+    close_enough_mm: float = 0.03
+    """A step shorter than this everywhere in the head is the last."""
 
 
 def gauss_newton(problem: Problem, start: Vector, steps: int) -> Fit:
@@ -141,7 +148,7 @@ def gauss_newton(problem: Problem, start: Vector, steps: int) -> Fit:
     robustness = np.ones(len(problem.level.points), np.float32)
     for turn in range(steps + 1):
         fit, change, residual, weight = _evaluate(problem, pose, robustness)
-        if turn == steps or moved < CLOSE_ENOUGH_MM:
+        if turn == steps or moved < problem.close_enough_mm:
             break
         if problem.robust:
             robustness = _robust_weights(residual, weight, problem.level.deep)
@@ -157,11 +164,7 @@ def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, 
     matrix = pose_matrix(pose, problem.origin, problem.centre)
     value, slope, seen = problem.lattice.look_up(level.points, matrix)
     weight = level.weight * seen * robustness
-    by_entry = (slope[:, :, None] * level.points[:, None, :].astype(np.float32)).reshape(len(value), 12)
-    design = np.concatenate([by_entry, -level.basis], axis=1)
-    weighted = design * weight[:, None]
-    gram = (weighted.T @ design).astype(np.float64)
-    right = (weighted.T @ value).astype(np.float64)
+    gram, right = _normal_equations(level, value, slope, weight)
     total = max(float(weight.sum()), 1e-9)
     gram[12:, 12:] += _stiffness(problem, gram, right, float(weight @ value**2), total)
     amplitudes, normal, pull = _profiled(gram, right, pose_slopes(pose, problem.origin))
@@ -182,6 +185,16 @@ def _evaluate(problem: Problem, pose: Vector, robustness: Floats) -> tuple[Fit, 
     cost = 0.5 * samples * np.log(max(unexplained, 1e-6)) + 0.5 * float(astray @ prior @ astray)
     fit = Fit(pose, matrix, amplitudes, 1 - unexplained, seen_share, normal * per_point, np.inf, cost)
     return fit, change, residual, weight
+
+
+def _normal_equations(level: Level, value: Floats, slope: Floats, weight: Floats) -> tuple[Vector, Vector]:
+    """`(12 + K, 12 + K)` and `(12 + K,)` for the 12 matrix entries and the amplitudes (with negative sign)."""
+    root = np.sqrt(weight)[:, None]
+    design = np.empty((len(value), 12 + level.basis.shape[1]), np.float32)
+    np.multiply((slope * root)[:, :, None], level.near_points[:, None, :], out=design[:, :12].reshape(-1, 3, 4))
+    np.multiply(level.basis, -root, out=design[:, 12:])
+    gram = (design.T @ design).astype(np.float64)
+    return gram, (design.T @ (value * root[:, 0])).astype(np.float64)
 
 
 def _stiffness(problem: Problem, gram: Vector, right: Vector, squares: float, total: float) -> Vector:

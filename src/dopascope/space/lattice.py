@@ -23,7 +23,8 @@ _CUT_SHARE: Final = 0.3
 class Lattice:
     """A blurred scan on a lattice along its own axes.
 
-    `table` is `(nodes, 4)`: value, then slope in RAS mm. `to_node` maps RAS mm to fractional node indices.
+    `table` is `(nodes, 8)`: value, then slope in RAS mm, of the node and again of its neighbour above (along the last axis),
+    so that a look-up fetches four rows and not eight. `to_node` maps RAS mm to fractional node indices.
     """
 
     table: Floats
@@ -46,17 +47,18 @@ class Lattice:
         np.clip(at, 0, top, out=at)
         low = np.minimum(at.astype(np.int32), np.maximum(top - 1, 0).astype(np.int32))
         part = (at - low).astype(np.float32)
-        strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1])
-        first = low @ strides
-        steps = np.where(top > 0, strides, 0)
-        wx, wy, wz = ((1 - part[:, a], part[:, a]) for a in range(3))
-        found = np.zeros((len(at), 4), np.float32)
-        for x in (0, 1):
-            for y in (0, 1):
-                for z in (0, 1):
-                    corner = first + (x * steps[0] + y * steps[1] + z * steps[2])
-                    found += (wx[x] * wy[y] * wz[z])[:, None] * self.table.take(corner, axis=0)
-        return found[:, 0], found[:, 1:], seen
+        first = (low[:, 0] * self.shape[1] + low[:, 1]) * self.shape[2] + low[:, 2]
+        along_x = self.shape[1] * self.shape[2] if top[0] else 0
+        along_y = self.shape[2] if top[1] else 0
+        x, y = part[:, 0], part[:, 1]
+        found = self.table.take(first, axis=0)
+        found *= ((1 - x) * (1 - y))[:, None]
+        for corner, share in ((along_x, x * (1 - y)), (along_y, (1 - x) * y), (along_x + along_y, x * y)):
+            row = self.table.take(first + corner, axis=0)
+            row *= share[:, None]
+            found += row
+        both = found[:, :4] + part[:, 2:] * (found[:, 4:] - found[:, :4])
+        return both[:, 0], both[:, 1:], seen
 
 
 def smoothed(
@@ -90,7 +92,9 @@ def build_lattice(volume: Volume, *, sigma_mm: float, spacing_mm: float) -> Latt
     to_node = np.linalg.inv(grid.affine @ np.diag([*(spacing_mm / np.array(grid.spacing_mm)), 1.0]))
     along = [np.gradient(data, axis=a) if data.shape[a] > 1 else np.zeros_like(data) for a in range(3)]
     slopes = np.stack(along, axis=-1).reshape(-1, 3) @ to_node[:3, :3].astype(np.float32)
-    table = np.ascontiguousarray(np.concatenate([data.reshape(-1, 1), slopes], axis=1), np.float32)
+    here = np.concatenate([data[..., None], slopes.reshape(*data.shape, 3)], axis=-1)
+    above = np.concatenate([here[:, :, 1:], here[:, :, -1:]], axis=2)
+    table = np.concatenate([here, above], axis=-1).reshape(-1, 8).astype(np.float32, copy=False)
     return Lattice(table, (data.shape[0], data.shape[1], data.shape[2]), np.asarray(to_node, np.float64))
 
 

@@ -118,7 +118,7 @@ def register(volume: Volume, *, manual: Manual | None = None) -> Registration:
     lattice = build_lattice(scan, sigma_mm=COARSE_SIGMA_MM, spacing_mm=COARSE_SPACING_MM)
     head = localise(lattice)
     origin = np.array(levels.ORIGIN_MM)
-    coarse = Problem(lattice, _coarse_level(), origin, head.centre_mm, COARSE_CELL_ML)
+    coarse = Problem(lattice, _coarse_level(), origin, head.centre_mm, COARSE_CELL_ML, close_enough_mm=0.5)
     starts = _coarse_fits(coarse)
     lattice = build_lattice(scan, sigma_mm=FINE_SIGMA_MM, spacing_mm=FINE_SPACING_MM)
     fine = Problem(lattice, _fine_level(), origin, head.centre_mm, FINE_CELL_ML)
@@ -171,7 +171,7 @@ def _measured(volume: Volume) -> Volume:
 
 
 def _coarse_level() -> Level:
-    return levels.level(COARSE_SIGMA_MM, 4, 1.0)
+    return levels.level(COARSE_SIGMA_MM, 5, 1.0)
 
 
 def _fine_level() -> Level:
