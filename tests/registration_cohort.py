@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import striatal_maps as maps
-from dopascope import geometry, phantom
+from dopascope import atlas, geometry, phantom
 from dopascope.volume import Volume
 
 AXES = ("RAS", "LPS", "LAS", "SPR", "AIL")
@@ -40,7 +40,10 @@ BRAIN_LOW_MM = (0.0, -20.0, -45.0)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One phantom, its six landmarks in MNI and where they truly are in the scan, both (6, 3) mm."""
+    """One phantom, its four landmarks in MNI and where they truly are in the scan, both (4, 3) mm.
+
+    The landmarks are the centroids of caudate and putamen on both sides, the structures that the other atlases know.
+    """
 
     number: int
     label: str
@@ -49,7 +52,7 @@ class Case:
     scan_mm: NDArray[np.float64]
 
     def errors_mm(self, mni_to_scan: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance (6,) of each striatal centroid from where `mni_to_scan` puts it."""
+        """Distance (4,) of each striatal centroid from where `mni_to_scan` puts it."""
         return np.asarray(np.linalg.norm(geometry.apply_affine(mni_to_scan, self.mni_mm) - self.scan_mm, axis=1))
 
 
@@ -70,8 +73,10 @@ def case(data_dir: Path, number: int, series: int = 7000) -> Case:
     pose = phantom.draw_pose(series + number, axes=AXES[(number // 5 + number) % 5])
     pose = replace(pose, cut=_cut(camera, pose, TRUNCATED.get(number, ""), rng))
     volume, truth = phantom.scan(person, camera, pose, seed=series + number, striatum=_striatum(data_dir, name))
-    centroids = maps.centroids_mm(_striatum(data_dir, name).parts, maps.FINE)
-    regions = list(centroids)
+    parts = _striatum(data_dir, name).parts
+    regions = [f"{structure}_{side}" for structure in ("caudate", "putamen") for side in ("left", "right")]
+    whole = {region: np.sum([parts[part] for part in atlas.PARTS[region]], axis=0) for region in regions}
+    centroids = maps.centroids_mm(whole, maps.FINE)
     label = f"{person.group} {name} {camera.name} {pose.axes} {TRUNCATED.get(number, 'whole')}"
     return Case(
         number,

@@ -99,7 +99,7 @@ def test_a_manual_correction_is_put_on_top_and_judged(
     moved = space.register(scanned[0], manual=manual)
     # What lay at the middle of the striatum before lies 16 mm further forward on the template after.
     before = geometry.apply_affine(registered.mni_to_scan, STRIATAL_CENTRE_MM)
-    after = geometry.apply_affine(moved.mni_to_scan, np.array(STRIATAL_CENTRE_MM) + (0, 16, 0))
+    after = geometry.apply_affine(moved.mni_to_scan, np.add(STRIATAL_CENTRE_MM, (0, 16, 0)))
     assert np.abs(before - after).max() < 1e-9
     assert moved.manual == manual
     assert moved.method.endswith("+manual")

@@ -23,8 +23,8 @@ _CUT_SHARE: Final = 0.3
 class Lattice:
     """A blurred scan on a lattice along its own axes.
 
-    `table` is `(nodes, 8)`: value, then slope in RAS mm, of the node and again of its neighbour above (along the last axis),
-    so that a look-up fetches four rows and not eight. `to_node` maps RAS mm to fractional node indices.
+    `table` is `(nodes, 8)`: value, then slope in RAS mm, of the node and again of its neighbour above (along the last
+    axis), so that a look-up fetches four rows and not eight. `to_node` maps RAS mm to fractional node indices.
     """
 
     table: Floats

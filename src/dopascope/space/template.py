@@ -29,8 +29,8 @@ TEMPLATE_FWHM_MM: Final = 11.0
 """Reconstructed resolution in the middle of the head, between 7 mm (brain cameras) and 16 mm (filtered LEHR)."""
 
 TYPICAL_SBR: Final = {"caudate": 6.8, "anterior_putamen": 5.4, "posterior_putamen": 4.6, "accumbens": 4.5}
-"""True specific binding ratios that a camera of 11 mm recovers as the published healthy means (Niñerola-Baizán-type
-recovery, FACTS of normal SBR: caudate 2.9, putamen 2.1)."""
+"""True specific binding ratios that a camera of 11 mm recovers as the published healthy means (caudate 2.9, putamen
+2.1). They set the picture of the template and the order of the regions, never a fitted amplitude."""
 
 WHITE_UPTAKE: Final = 0.85
 FLUID_UPTAKE: Final = 0.4
