@@ -67,6 +67,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """Make `folder` where it is missing and try whether files can be written there; leaves no file.
+
+    Raises:
+        OSError: they cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder):
+        pass
+
+
 def _use_default_mode(path: Path) -> None:
     # mkstemp makes 0600; what we write should have the mode an ordinary open() gives.
     mask = os.umask(0)

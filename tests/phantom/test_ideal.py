@@ -58,17 +58,15 @@ def test_ratios_are_to_the_reference_and_regions_can_be_displaced() -> None:
 
 
 @pytest.mark.slow
-def test_recovered_ratios_resemble_published_ones() -> None:
-    """PPMI at baseline: caudate 2.98 +- .60 and putamen 2.14 +- .55 in the healthy, 1.99 and .83 in PD."""
+def test_a_12_mm_camera_recovers_published_ratios_within_one_standard_deviation() -> None:
+    """Over the occipital region: healthy 2.9 +- .55 and 2.1 +- .40 (12 mm class), PD 1.99 +- .60 and .83 +- .30 (PPMI)."""
+    published = {"healthy": ((2.9, 0.55), (2.1, 0.40)), "pd": ((1.99, 0.60), (0.83, 0.30))}
     wanted = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
-    means = {}
-    for group in phantom.GROUPS:
-        rows = []
-        for seed in range(3000, 3012):
-            person, camera = phantom.draw_person(seed, group), list(phantom.CAMERAS.values())[seed % 5]
-            rows.append(list(phantom.ideal_sbr(person, camera, phantom.Pose(), wanted, reference="occipital").values()))
-        means[group] = np.array(rows).mean(0)
-    assert means["healthy"][:2].mean() == pytest.approx(2.98, abs=0.6)
-    assert means["healthy"][2:].mean() == pytest.approx(2.14, abs=0.75)
-    assert means["pd"][:2].mean() == pytest.approx(1.99, abs=0.6)
-    assert means["pd"][2:].mean() == pytest.approx(0.83, abs=0.5)
+    camera = phantom.CAMERAS["lehr-fbp"]
+    assert camera.fwhm_mm == 12
+    for group, (caudate, putamen) in published.items():
+        people = [phantom.draw_person(seed, group) for seed in range(3000, 3012)]
+        ratios = [phantom.ideal_sbr(one, camera, phantom.Pose(), wanted, reference="occipital") for one in people]
+        means = np.array([list(found.values()) for found in ratios]).mean(0)
+        assert means[:2].mean() == pytest.approx(caudate[0], abs=caudate[1]), group
+        assert means[2:].mean() == pytest.approx(putamen[0], abs=putamen[1]), group

@@ -43,6 +43,13 @@ def test_rejected_registration_leaves_nothing_certain() -> None:
     assert any("registration" in reason for reason in reasons)
 
 
+def test_an_unusual_scan_leaves_nothing_certain() -> None:
+    passport = PassportPart(verdict="unusual", reasons=["sharp as an MRI"], checks=[])
+    verdict, reasons, _ = combine([reader("a", "reduced"), reader("b", "reduced")], passport, True)
+    assert verdict == "uncertain"
+    assert any("sharp as an MRI" in reason for reason in reasons)
+
+
 def test_refused_passport_silences_every_reader() -> None:
     passport = PassportPart(verdict="refused", reasons=["a kidney"], checks=[])
     assert combine([reader("a", "normal")], passport, True) == ("refused", ["a kidney"], None)

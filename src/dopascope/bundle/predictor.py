@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dopascope.bundle import onnx_file, spec, view
+from dopascope.bundle import onnx_file, runtime, spec, view
 from dopascope.bundle.answer import Prediction, answer
 from dopascope.bundle.spec import BundleSpec
 from dopascope.errors import BundleError, UsageError
@@ -196,8 +196,7 @@ def verified_files(folder: Path, loaded: BundleSpec) -> dict[str, bytes]:
 
 
 def _session(model: bytes, threads: int, *, where: Path) -> Any:
-    import onnxruntime
-
+    onnxruntime = runtime.onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -134,12 +134,14 @@ def _simulate(job: Job) -> None:
 def _read(job: Job) -> tuple[Examination, str]:
     from dopascope import formats, provenance, report
     from dopascope.reading import Choices, Reading, examine, reopen
+    from dopascope.reading.readers import installed_readers
 
     image = formats.load(job.scan)
     finished = job.folder / "reading.json"
     if finished.exists():
         earlier = Reading.model_validate_json(finished.read_text(encoding="utf-8"))
-        if earlier.scan.sha256 == provenance.sha256_of(job.scan):
+        same_readers = [one.id for one in earlier.readers if one.kind != "rule"] == installed_readers(job.models_dir)
+        if same_readers and earlier.scan.sha256 == provenance.sha256_of(job.scan):
             return reopen(image, earlier), " (kept)"
     examination = examine(image, Choices(models_dir=job.models_dir))
     report.write(examination, job.folder)

@@ -48,16 +48,16 @@ def doctor(models_dir: options.ModelsDirOption = None, json: options.JsonOption 
 
     Example: dopascope doctor
     """
-    checks: list[Callable[[], Finding]] = [
-        _python,
-        _core_packages,
-        _learn_extra,
-        _folders,
-        _atlas,
-        lambda: _models(models_dir),
-        lambda: _reads_a_scan(models_dir),
-    ]
-    found = [_run(check) for check in checks]
+    checks: dict[str, Callable[[], Finding]] = {
+        "program": _python,
+        "packages": _core_packages,
+        "extra [learn]": _learn_extra,
+        "folders": _folders,
+        "atlas, template": _atlas,
+        "models": lambda: _models(models_dir),
+        "reading": lambda: _reads_a_scan(models_dir),
+    }
+    found = [_run(name, check) for name, check in checks.items()]
     if json:
         data(as_json([asdict(one) for one in found]))
     else:
@@ -70,11 +70,11 @@ def doctor(models_dir: options.ModelsDirOption = None, json: options.JsonOption 
         raise typer.Exit(1)
 
 
-def _run(check: Callable[[], Finding]) -> Finding:
+def _run(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except DopascopeError as error:
-        return Finding(error.where or "a check", "failed", error.what, error.fix)
+        return Finding(name, "failed", f"{error.what} ({error.where})" if error.where else error.what, error.fix)
 
 
 def _python() -> Finding:
@@ -86,10 +86,15 @@ def _python() -> Finding:
 
 
 def _core_packages() -> Finding:
+    from dopascope.bundle import runtime
+
     broken = []
     for name in CORE:
         try:
-            import_module(name)
+            if name == "onnxruntime":
+                runtime.onnxruntime()
+            else:
+                import_module(name)
         except ImportError as error:
             broken.append(f"{name} ({error})")
     if broken:

@@ -66,7 +66,11 @@ def _look(scan: Path, series: str | None, wanted: ReadOptions) -> dict[str, Any]
 def _show(found: dict[str, Any]) -> None:
     for one in found["series"]:
         mark = "can be read" if one["loadable"] else f"refused: {one['reason']}"
-        data(f"{one['id']}  {one['description']}  ({one['files']} file{'s' if one['files'] != 1 else ''}; {mark})")
+        size = "" if one["shape"] is None else ", " + " x ".join(map(str, one["shape"]))
+        if one["spacing_mm"] is not None:
+            size += " of " + " x ".join(f"{mm:.2f}" for mm in one["spacing_mm"]) + " mm"
+        files = f"{one['files']} file{'s' if one['files'] != 1 else ''}"
+        data(f"{one['id']}  {one['description']}{size}  ({files}; {mark})")
     if found["chosen"] is None:
         say(f"{found['why_none']['what']} {found['why_none'].get('fix', '')}")
         return

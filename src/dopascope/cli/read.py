@@ -9,10 +9,12 @@ import typer
 
 from dopascope.cli import options
 from dopascope.cli.talk import AnsweredError, data, say, say_assumed, verb
+from dopascope.errors import UsageError
 from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
     from dopascope.reading import Reading
+    from dopascope.volume import SliceImage, Volume
 
 
 @verb
@@ -67,6 +69,8 @@ def read(
     from dopascope import formats
 
     image = formats.load(scan, series=series, frame=wanted.frame, strictness=wanted.strictness, limits=wanted.limits)
+    folder = out or Path(f"{_stem(scan)}-reading")
+    _prepare(folder, image)
     from dopascope.reading import Choices, examine
 
     examination = examine(
@@ -85,7 +89,6 @@ def read(
         ),
     )
     reading = examination.reading
-    folder = out or Path(f"{_stem(scan)}-reading")
     from dopascope import report
 
     report.write(examination, folder)
@@ -96,15 +99,39 @@ def read(
     say_assumed(reading.scan.assumed)
     for warning in reading.warnings:
         say(f"WARNING  {warning}")
+    if normals is not None and reading.quantification and reading.quantification.normals_reason:
+        say(f"WARNING  No z and no percent of expected: {reading.quantification.normals_reason}")
     say(f"Report: {folder / 'report.html'}")
     if reading.verdict == "refused":
         raise AnsweredError(
             "This scan was not read.",
             where=scan,
-            found="; ".join(reading.verdict_reasons),
+            found=f"{len(reading.verdict_reasons)} reason{'s' if len(reading.verdict_reasons) != 1 else ''}, see above",
             expected="a DaT SPECT of one head with known geometry",
             fix=f"See the passport in {folder / 'report.html'}.",
         )
+
+
+def _prepare(folder: Path, image: Volume | SliceImage) -> None:
+    """Find out before the long work whether the report can go there, and that no other scan's is lost."""
+    from dopascope import provenance
+    from dopascope.reading import Reading
+
+    earlier = folder / "reading.json"
+    if earlier.exists():
+        try:
+            known = Reading.model_validate_json(earlier.read_text(encoding="utf-8")).scan.sha256
+        except ValueError:
+            known = "not a reading of this version"
+        if image.source is None or known != image.source.sha256:
+            raise UsageError(
+                "This folder holds the reading of another scan.",
+                where=folder,
+                found=f"sha256 {known}",
+                expected="an empty folder, or one with a reading of this scan",
+                fix="Name another folder with --out, or remove this one.",
+            )
+    provenance.check_writable(folder)
 
 
 def _stem(scan: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dopascope.bundle import runtime
 from dopascope.errors import BundleError
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, to
     Raises:
         BundleError: it is above `tolerance`.
     """
-    import onnxruntime
     import torch
 
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = runtime.onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
     found = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     with torch.inference_mode():
         expected = net(images)

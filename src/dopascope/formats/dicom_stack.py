@@ -144,7 +144,7 @@ def _uneven(name: str, positions: NDArray[np.float64], gaps: NDArray[np.float64]
         found=f"gaps of {gaps.min():.3f} to {gaps.max():.3f} mm, usually {usual:.3f} mm"
         + (f"; {missing} missing" if missing and whole else f"; up to {off:.3f} mm off an even grid"),
         expected=f"every slice within {tolerance:.3f} mm of an even grid",
-        fix="Export the whole series; or read it with strictness WARN, which interpolates onto an even grid.",
+        fix="Export the whole series; or read it with --strictness warn, which interpolates onto an even grid.",
     )
 
 
@@ -158,7 +158,7 @@ def _tilted(name: str, positions: NDArray[np.float64], plane: Plane) -> Geometry
         where=name,
         found=f"{angle:.2f} degrees between stacking direction and normal",
         expected=f"at most {TILT_TOLERANCE_DEG} degrees",
-        fix="Straighten it on the workstation; or read it with strictness WARN, which keeps the sheared geometry.",
+        fix="Straighten it on the workstation; or read it with --strictness warn, which keeps the sheared geometry.",
     )
 
 

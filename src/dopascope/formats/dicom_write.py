@@ -24,7 +24,7 @@ IMPLEMENTATION: Final = "2.25.274417103914537296540374932184466518911"
 """Implementation class: a fixed UUID-derived UID (PS3.5 B.2)."""
 
 _TOP: Final = 65535
-_IODINE_123: Final = ("C-114B1", "SNM3", "^123^Iodine")
+_IODINE_123: Final = ("C-114A4", "SRT", "^123^Iodine")
 
 
 def write_nm(

@@ -112,7 +112,7 @@ def _affine(
             where=name,
             found="goodRASFlag 0",
             expected="goodRASFlag 1 with direction cosines",
-            fix="Convert the scan again from its DICOM files, or pass strictness WARN to have FreeSurfer's default "
+            fix="Convert the scan again from its DICOM files, or pass --strictness warn to have FreeSurfer's default "
             "(coronal slices of 1 mm) assumed.",
         )
     else:

@@ -333,7 +333,7 @@ def _from_pixdim(header: NiftiHeader, strictness: Strictness) -> geometry.Affine
             where=header.name,
             found="sform_code 0 and qform_code 0",
             expected="one of them above 0",
-            fix="Convert the scan again from its DICOM files, or pass strictness WARN to have axes R, A, S assumed.",
+            fix="Convert the scan again from its DICOM files, or pass --strictness warn to have axes R, A, S assumed.",
         )
     spacing = _pixdim(header)
     return geometry.from_parts(np.eye(3), spacing, -spacing * (np.array(header.shape) - 1) / 2)
@@ -355,7 +355,7 @@ def _agreement(header: NiftiHeader, strictness: Strictness) -> tuple[str, ...]:
                 where=header.name,
                 found=f"sform {geometry.axis_codes(sform)}, qform {geometry.axis_codes(qform)}",
                 expected="two orientations of the same handedness",
-                fix="Find out which is right and rewrite the file, or pass strictness WARN to use the sform.",
+                fix="Find out which is right and rewrite the file, or pass --strictness warn to use the sform.",
             )
         return ("sform and qform have opposite handedness; the sform is used",)
     corners = np.array([[0, 0, 0], header.shape]) - [[0], [1]]

@@ -76,6 +76,7 @@ def header_checks(source: Source | None, acquisition: Acquisition) -> Iterator[C
     yield _modality(acquisition)
     yield _image_type(acquisition)
     yield _tracer(acquisition)
+    yield _radionuclide(acquisition)
     for name, value in (
         ("attenuation_correction", acquisition.attenuation_corrected),
         ("scatter_correction", acquisition.scatter_corrected),
@@ -84,6 +85,17 @@ def header_checks(source: Source | None, acquisition: Acquisition) -> Iterator[C
         yield _stated(name, said, "Binding ratios depend on it: compare only with values made in the same way.")
     yield _stated("filter", acquisition.filter, "Smoothing lowers binding ratios.")
     yield _stated("reconstruction", acquisition.reconstruction, "Reconstruction changes binding ratios.")
+
+
+def _radionuclide(acquisition: Acquisition) -> Check:
+    said = acquisition.radionuclide
+    verdict: CheckVerdict = "not stated"
+    if said is not None:
+        # The tracers above carry iodine 123, TRODAT technetium 99m.
+        known = any(number in said for number in ("123", "99")) or "iod" in said.lower()
+        technetium = "99" in said and "trodat" not in (acquisition.radiopharmaceutical or "").lower()
+        verdict = "unusual" if technetium or not known else "in-distribution"
+    return Check("radionuclide", said, "", verdict, "iodine 123", "Dopamine transporter SPECT is made with iodine 123.")
 
 
 def grid_checks(grid: Grid) -> Iterator[Check]:

@@ -17,14 +17,13 @@ SIDES: Final = ("left", "right")
 BINDING_REGIONS: Final = (*atlas.REGIONS, "accumbens_left", "accumbens_right")
 
 HEALTHY_SBR: Final[Mapping[str, float]] = {
-    "caudate": 6.5,
-    "anterior_putamen": 4.8,
-    "posterior_putamen": 4.3,
-    "accumbens": 3.4,
+    "caudate": 6.3,
+    "anterior_putamen": 4.2,
+    "posterior_putamen": 3.7,
+    "accumbens": 3.2,
 }
-"""True ratios of a man of 60. Set so that cameras of 8 to 13 mm recover about 3.1 in the caudate and 2.7 in
-the putamen over the occipital region (PPMI: 2.98 and 2.14, with regions of its own), and that networks trained on
-real scans read them as normal. Tuned on seeds from 1000 on only."""
+"""True ratios of a man of 60. A camera of 12 mm recovers about 2.8 in the caudate and 2.3 in the putamen over the occipital
+region (published for that class: 2.9 +- .55 and 2.1 +- .40). How they were chosen: docs/phantom.md."""
 REMAINING: Final[Mapping[str, tuple[float, float]]] = {
     "caudate": (0.62, 0.76),
     "anterior_putamen": (0.38, 0.53),
@@ -32,8 +31,8 @@ REMAINING: Final[Mapping[str, tuple[float, float]]] = {
     "accumbens": (0.85, 0.90),
 }
 """Mean share that is left in PD, on the worse and on the better side: whole putamen .32 and .46 (Asenbaum 1998: .38
-and .55 at Hoehn and Yahr I). The cameras then recover about 2.0 in the caudate and 1.2 in the putamen (PPMI at
-baseline: 1.99 and .83)."""
+and .55 at Hoehn and Yahr I). A camera of 12 mm then recovers about 2.0 in the caudate and 1.1 in the putamen (PPMI
+at baseline: 1.99 +- .60 and .83 +- .30)."""
 
 REFERENCE_AGE: Final = 60.0
 PERSON_SD: Final = 0.10

@@ -54,7 +54,8 @@ def quantify(
         UnsuitableError: the brain is outside the field of view, has voxels that are not numbers, or the
             reference region is not positive.
     """
-    _check_arguments(method, sex)
+    check_method(method, reference)
+    _check_sex(sex)
     means = measure(volume, registration, reference)
     found = ratios(means)
     name = method_id(reference)
@@ -78,7 +79,9 @@ def quantify(
     )
 
 
-def _check_arguments(method: str, sex: str | None) -> None:
+def check_method(method: str, reference: str) -> None:
+    """Raise UsageError for a method or a reference region that there is not."""
+    voi.base_volumes(reference)
     if method not in METHODS:
         raise UsageError(
             "There is no such quantification method.",
@@ -87,6 +90,9 @@ def _check_arguments(method: str, sex: str | None) -> None:
             expected=" or ".join(METHODS),
             fix="Leave it out for the anatomical volumes.",
         )
+
+
+def _check_sex(sex: str | None) -> None:
     if sex not in ("F", "M", None):
         raise UsageError("Sex is not understood.", where="sex", found=repr(sex), expected="F or M", fix="Give F or M.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from dopascope import formats, passport, provenance, quant, space
 from dopascope.errors import GeometryError, UnsuitableError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
-from dopascope.reading import parts, readers
+from dopascope.reading import parts, readers, schema
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.schema import EvidenceMap, PassportPart, QuantificationPart, ReaderResult, Reading
 from dopascope.reading.verdict import combine
@@ -37,6 +37,26 @@ class Choices:
     rotate_deg: tuple[float, float, float] | None = None
     evidence: bool = True
     models_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("normals", "models_dir"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
+        if isinstance(self.models, str):
+            object.__setattr__(self, "models", (self.models,))
+
+    def check(self, facts: Acquisition) -> schema.Person:
+        """Find at once what cannot be meant, before any long work; returns the person.
+
+        Raises:
+            UsageError: an age, sex, method, reference, model or normals file that cannot be meant.
+            BundleError: an installed model is damaged or was changed.
+        """
+        quant.check_method(self.method, self.reference)
+        if self.normals is not None:
+            quant.load_normals(self.normals)
+        readers.chosen(self.models, self.models_dir)
+        return parts.person(facts, self.age, self.sex)
 
     @property
     def manual(self) -> space.Manual | None:
@@ -73,6 +93,15 @@ def read(
         image = formats.load(source, series=series, frame=frame, strictness=strictness, limits=limits or Limits())
     else:
         image = _in_memory(source)
+    unknown = sorted(set(choices) - {one.name for one in fields(Choices)})
+    if unknown:
+        raise UsageError(
+            "There is no such choice.",
+            where="read",
+            found=", ".join(unknown),
+            expected=", ".join(one.name for one in fields(Choices)),
+            fix="Correct the name.",
+        )
     return examine(image, Choices(**choices)).reading
 
 
@@ -103,6 +132,7 @@ def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examina
 
     A scan that the passport refuses gives a Reading with verdict `refused` and no numbers.
     """
+    choices.check(image.acquisition if isinstance(image, Volume) else Acquisition())
     if isinstance(image, SliceImage):
         return _examine_picture(image, choices)
     first = passport.inspect(image)
@@ -179,7 +209,7 @@ def _examine_registered(
         disagreement=disagreement,
         maps=maps,
         reasons=_evidence_reason(choices, bool(bundles)) if not maps else {},
-        warnings=list(numbers.warnings),
+        warnings=[*numbers.warnings, *parts.contradictions(image.acquisition, person)],
     )
     images = Images(
         scan=image,

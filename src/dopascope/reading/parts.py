@@ -146,3 +146,13 @@ def template_in_reference_units() -> Volume:
     template = space.dat_template()
     reference = template.data[atlas.reference_mask("whole_brain")].mean()
     return in_reference_units(template, float(reference))
+
+
+def contradictions(facts: Acquisition, who: schema.Person) -> list[str]:
+    """Where the caller's age or sex is not the header's."""
+    found = []
+    if who.age_from == "argument" and facts.age_years is not None and abs(facts.age_years - (who.age_years or 0)) > 1:
+        found.append(f"The age given is {who.age_years:g}; the header says {facts.age_years:g}.")
+    if who.sex_from == "argument" and facts.sex in ("F", "M") and facts.sex != who.sex:
+        found.append(f"The sex given is {who.sex}; the header says {facts.sex}.")
+    return found

@@ -37,10 +37,19 @@ def chosen(models: tuple[str, ...] | None, models_dir: Path | None) -> list[Bund
     if models == RULE_ALONE:
         return []
     if models is None:
-        installed = {found.id for found in store.list_models(models_dir)}
-        models = tuple(name for name in store.DEFAULT_READERS if name in installed)
+        models = tuple(installed_readers(models_dir))
     root = models_dir or store.default_models_dir()
     return [_loaded(name, root, _stamp(root / name / SPEC_FILE)) for name in models]
+
+
+def installed_readers(models_dir: Path | None) -> list[str]:
+    """The names of the default readers that are installed, in the order they are asked.
+
+    Raises:
+        BundleError: an installed bundle is damaged or was changed.
+    """
+    installed = {found.id for found in store.list_models(models_dir)}
+    return [name for name in store.DEFAULT_READERS if name in installed]
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,8 @@
 
 The lead reader is the first of the list (the expert ensembles where installed, else the binding-ratio rule).
 Its answer stands unless another reader says the opposite, which makes the verdict uncertain. A reader that
-is itself uncertain does not overrule a decided one, but the disagreement is named.
+is itself uncertain does not overrule a decided one, but the disagreement is named. An unusual passport or a
+registration that was not accepted makes every verdict uncertain.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def combine(
         return "uncertain", [one.reason or f"{one.id} gave no answer" for one in readers], None
     lead = answered[0]
     verdict: Verdict = lead.verdict
-    reasons = [f"{lead.title} says {lead.verdict}."]
+    reasons = [_said(lead)]
     opposing = [one for one in answered[1:] if one.verdict == OPPOSITE.get(lead.verdict)]
     if opposing:
         verdict = "uncertain"
@@ -34,8 +35,15 @@ def combine(
         verdict = "uncertain"
         reasons.append("The registration was not accepted, so no answer is certain.")
     if passport.verdict == "unusual":
-        reasons.append("The passport calls this scan unusual: " + "; ".join(passport.reasons))
+        verdict = "uncertain"
+        reasons.append("The passport calls this scan unusual, so no answer is certain: " + "; ".join(passport.reasons))
     return verdict, reasons, disagreement(answered)
+
+
+def _said(lead: ReaderResult) -> str:
+    """The lead reader's verdict; where it is uncertain, with what it saw."""
+    why = ": " + "; ".join(f"{name} {vote}" for name, vote in lead.votes.items()) if lead.verdict == "uncertain" else ""
+    return f"{lead.title} says {lead.verdict}{why}."
 
 
 def disagreement(answered: Sequence[ReaderResult]) -> str | None:

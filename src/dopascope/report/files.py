@@ -62,6 +62,9 @@ def _write_maps(examination: Examination, out_dir: Path) -> dict[str, Path]:
     from dopascope import formats
 
     written = {}
+    # An earlier reading's maps would stand beside this one's report as if they were its own.
+    for stale in out_dir.glob("evidence-*.nii.gz"):
+        stale.unlink()
     for part in examination.reading.maps:
         if part.file is not None and part.reader in examination.images.evidence:
             written[f"map of {part.reader}"] = out_dir / part.file

@@ -54,6 +54,11 @@ class Check:
     complaint: str
 
     @property
+    def bound(self) -> str:
+        """On which side of `good` the good values lie."""
+        return "at least" if self.good > self.bad else "at most"
+
+    @property
     def score(self) -> float:
         """0 to 1."""
         if not np.isfinite(self.value):
@@ -121,7 +126,9 @@ def verdict(checks: Sequence[Check]) -> Verdict:
     """The worst check decides."""
     quality = min(check.score for check in checks)
     reasons = [
-        f"{check.complaint} ({check.value:.2f}; sound from {check.good:g})" for check in checks if check.score < 1
+        f"{check.complaint} ({check.value:.2f}; good is {check.bound} {check.good:g})"
+        for check in checks
+        if check.score < 1
     ]
     return Verdict(quality, quality >= ACCEPTED_FROM, tuple(reasons), tuple(checks))
 

@@ -152,7 +152,7 @@ def normalise(volume: Volume, registration: Registration) -> Volume:
 
 
 def _measured(volume: Volume) -> Volume:
-    """The scan in canonical order without planes that were never measured."""
+    """The scan in canonical order, its maximum 1 (squares stay in range), without planes that were never measured."""
     if not np.isfinite(volume.data).all():
         bad = np.argwhere(~np.isfinite(volume.data))
         raise UnsuitableError(
@@ -166,7 +166,7 @@ def _measured(volume: Volume) -> Volume:
     field = measured_field(scan)
     affine = scan.grid.affine.copy()
     affine[:3, 3] = scan.grid.to_world([part.start for part in field])
-    data = scan.data[field]
+    data = scan.data[field] / (float(np.abs(scan.data).max()) or 1.0)
     return Volume(data, Grid(data.shape, affine))
 
 
