@@ -140,14 +140,15 @@ def _models(models_dir: Path | None) -> Finding:
     from dopascope.bundle import store
 
     found = store.list_models(models_dir)
+    where = models_dir or store.default_models_dir()
     if not found:
         return Finding(
             "models",
             "ok",
-            "none installed: `read` uses the binding-ratio rule alone",
+            f"none in {where}: `read` uses the binding-ratio rule alone",
             "dopascope models add dat-spect-ud FOLDER",
         )
-    return Finding("models", "ok", "hashes right: " + ", ".join(bundle.id for bundle in found))
+    return Finding("models", "ok", f"in {where}, hashes right: " + ", ".join(bundle.id for bundle in found))
 
 
 def _reads_a_scan(models_dir: Path | None) -> Finding:
