@@ -144,13 +144,13 @@ def test_variance_grows_with_noise_and_with_doubt_about_the_pose(scan, healthy_h
 
 
 def test_intervals_hold_the_truth_where_pose_and_noise_are_as_stated(scan, healthy_head):
-    """40 heads: the pose is off by a draw from its own covariance, the noise is stationary."""
+    """40 heads: the pose is off by a draw from the share of its covariance that is used, the noise is stationary."""
     rng = np.random.default_rng(11)
     covariance = np.diag([0.6, 0.5, 0.7, 0.8, 0.8, 0.8]) ** 2
     truth = {region: healthy_head.mean(region, 1.0) / healthy_head.background - 1 for region in MEASURED}
     held = np.zeros((40, len(MEASURED)))
     for draw in range(40):
-        off = rng.multivariate_normal(np.zeros(6), covariance)
+        off = rng.multivariate_normal(np.zeros(6), pose.POSE_SHARE * covariance)
         level, grain = rng.uniform(0.02, 0.12), rng.uniform(6, 11)
         made = scan(healthy_head, spacing=(3.9, 4.1, 4.4), noise=level, noise_fwhm=grain, seed=draw)
         wrong = geometry.translation(off[:3]) @ geometry.about(geometry.rotation(off[3:]), STRIATAL_CENTRE_MM)

@@ -81,6 +81,7 @@ def test_intervals_hold_the_ideal_ratio_of_a_few_people():
 @pytest.mark.timeout(3600)
 def test_intervals_hold_the_ideal_ratio_in_500_draws():
     held, widths = drawn(range(9000, 9100), repeats=5)
+    print(f"held {held.mean():.4f}, by region {held.mean(0).round(3)}, median half-width {np.median(widths):.4f}")
     assert len(held) == 500
     assert 0.90 <= held.mean() <= 0.97
     assert np.median(widths) <= 0.12
