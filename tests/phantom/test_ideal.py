@@ -59,7 +59,7 @@ def test_ratios_are_to_the_reference_and_regions_can_be_displaced() -> None:
 
 @pytest.mark.slow
 def test_a_12_mm_camera_recovers_published_ratios_within_one_standard_deviation() -> None:
-    """Over the occipital region: healthy 2.9 +- .55 and 2.1 +- .40 (12 mm class), PD 1.99 +- .60 and .83 +- .30 (PPMI)."""
+    """Occipital reference: healthy 2.9 +- .55 and 2.1 +- .40 (12 mm class), PD 1.99 +- .60 and .83 +- .30 (PPMI)."""
     published = {"healthy": ((2.9, 0.55), (2.1, 0.40)), "pd": ((1.99, 0.60), (0.83, 0.30))}
     wanted = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
     camera = phantom.CAMERAS["lehr-fbp"]

@@ -22,8 +22,8 @@ HEALTHY_SBR: Final[Mapping[str, float]] = {
     "posterior_putamen": 3.7,
     "accumbens": 3.2,
 }
-"""True ratios of a man of 60. A camera of 12 mm recovers about 2.8 in the caudate and 2.3 in the putamen over the occipital
-region (published for that class: 2.9 +- .55 and 2.1 +- .40). How they were chosen: docs/phantom.md."""
+"""True ratios of a man of 60. A camera of 12 mm recovers about 2.8 in the caudate and 2.3 in the putamen over the
+occipital region (published for that class: 2.9 +- .55 and 2.1 +- .40). How they were chosen: docs/phantom.md."""
 REMAINING: Final[Mapping[str, tuple[float, float]]] = {
     "caudate": (0.62, 0.76),
     "anterior_putamen": (0.38, 0.53),
