@@ -21,9 +21,8 @@ DISPLAY_TOP: Final = 5.0
 """Every picture on the hot scale runs from 0 to this many times the reference region, in every report: about the
 brightest slice of the template normal."""
 
-OUTLINED_TOP: Final = 2.0
 EVIDENCE_TOP: Final = 4.0
-"""Upper ends of the grey scale: low under outlines, so that the brain's edge shows; higher under evidence."""
+"""Upper end of the grey scale under evidence."""
 
 SLICE_STEP: Final = 3
 WINDOW: Final = range(31, 49, SLICE_STEP)
@@ -75,7 +74,7 @@ def draw(examination: Examination) -> Figures:
     if images.mni is not None:
         numbers = examination.reading.quantification
         outlined = tuple(registration_check(images.mni, numbers.reference_region if numbers else ""))
-        registration = Strip("Template outlines on the scan", outlined)
+        registration = Strip("Template outlines on the scan (grey: square root of the uptake)", outlined)
     if images.mni is None or stored:
         return Figures(stored=stored, registration=registration)
     return Figures(
@@ -152,7 +151,8 @@ def registration_check(scan: Volume, reference: str) -> Iterator[Tile]:
         ("sagittal, right", (i, CROP[1], CROP[2]), ("A", "P")),
     ]
     for name, cut, sides in cuts:
-        image = tiles.grey(_enlarged(scan.data[cut]), OUTLINED_TOP, sides)
+        # The square root shows the brain's edge and the striatal peaks in one picture.
+        image = tiles.grey(_enlarged(np.sqrt(np.clip(scan.data[cut], 0, None))), np.sqrt(DISPLAY_TOP), sides)
         for region, mask in _outline_masks(reference).items():
             tiles.outline(image, _enlarged(mask[cut]), region)
         yield _tile(image, name, f"Template outlines over the scan, {name} plane")
