@@ -1,6 +1,6 @@
 """The independent judge: networks trained on real scans only read our raw phantoms through the whole chain.
 
-Must-show 4: the first 20 healthy and the first 20 PD seeds of the stated priors, none re-drawn.
+The first 20 healthy and the first 20 PD seeds of the stated priors, none re-drawn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""DICOM and archives made to hurt (THREATS T3 to T6, T8, T11): refused at once, in little memory, exit code 4."""
+"""DICOM and archives made to hurt: refused at once, in little memory, exit code 4."""
 
 from __future__ import annotations
 

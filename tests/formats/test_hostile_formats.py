@@ -1,4 +1,4 @@
-"""Files made to hurt (THREATS T2, T3, T7): refused at once, in little memory, with one clear error and exit code 4."""
+"""Files made to hurt: refused at once, in little memory, with one clear error and exit code 4."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_nearly_lost_striata_are_no_reason_against_a_scan(camera: str, corrected
         middle = truth.mni_to_scan @ [0, -18, 8, 1]
         out = (((scan.grid.centres_mm() - middle[:3]) / (75, 92, 80)) ** 2).sum(-1) ** 0.5
         depth_mm = 75 * (1 - out.clip(0, 1))
-        scan = replace(scan, data=scan.data * np.exp(-0.0095 * depth_mm))  # mu of water with scatter, FACTS 3.1
+        scan = replace(scan, data=scan.data * np.exp(-0.0095 * depth_mm))  # mu of water with scatter
     found = passport.inspect(scan)
     assert found.verdict == "in-distribution", found.reasons
 

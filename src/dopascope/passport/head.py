@@ -22,7 +22,7 @@ BLUR_SIGMA_MM: Final = 3.0
 """Blur before measuring: about 7 mm FWHM, so that noise does not fray the head's outline."""
 
 MIDDLE_MM: Final = 42.0
-"""Both striata lie within this distance of the middle of the brain (atlas geometry, FACTS of centre-lines: 36 mm)."""
+"""Both striata lie within this distance of the middle of the brain (atlas geometry: 36 mm)."""
 
 SLAB_MM: Final = 36.0
 """Half height of the slab about the middle that is compared with it: without glands and neck."""

@@ -38,7 +38,7 @@ assumption."""
 
 USUAL_FWHM_MM: Final = (4.0, 20.0)
 POSSIBLE_FWHM_MM: Final = (2.8, 30.0)
-"""Reconstructed DaT SPECT has 7 (brain cameras) to 16 mm (FACTS of collimators); noise of few counts brings the
+"""Reconstructed DaT SPECT has 7 (brain cameras) to 16 mm (common collimators); noise of few counts brings the
 measured figure down to 4. MRI from 1 to 2.5 mm voxels measured 1.0 to 2.7, simulated DaT scans 4.0 to 12.4. Our
 measurement."""
 
