@@ -13,45 +13,54 @@ from dopascope.errors import UsageError
 from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
-    from dopascope.reading import Reading
+    from dopascope.reading import Choices, Reading
     from dopascope.volume import SliceImage, Volume
+
+
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for reading.json, report.html and report.pdf.", metavar="DIR")
+]
+AgeOption = Annotated[float | None, typer.Option("--age", help="Age in years, before the header's.", metavar="Y")]
+SexOption = Annotated[str | None, typer.Option("--sex", help="F or M, before the header's.", metavar="F|M")]
+ModelOption = Annotated[
+    list[str],
+    typer.Option(
+        "--model", help="Read with this model only; repeat for several; `none` for the rule alone.", metavar="NAME"
+    ),
+]
+MethodOption = Annotated[str, typer.Option("--method", help="Regions to measure: anatomical.", metavar="ID")]
+ReferenceOption = Annotated[
+    str, typer.Option("--reference", help="Reference region: whole_brain or occipital.", metavar="REGION")
+]
+NormalsOption = Annotated[
+    Path | None, typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE")
+]
+ShiftOption = Annotated[
+    str | None,
+    typer.Option("--shift", help="Move the scan under the regions by x,y,z mm (right, forward, up).", metavar="X,Y,Z"),
+]
+RotateOption = Annotated[
+    str | None,
+    typer.Option("--rotate", help="Turn the scan under the regions by x,y,z degrees.", metavar="X,Y,Z"),
+]
+EvidenceOption = Annotated[
+    bool, typer.Option("--evidence/--no-evidence", help="Map where the networks' answer comes from.")
+]
 
 
 @verb
 def read(
     scan: options.ScanArgument,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for reading.json, report.html and report.pdf.", metavar="DIR")
-    ] = None,
-    age: Annotated[float | None, typer.Option("--age", help="Age in years, before the header's.", metavar="Y")] = None,
-    sex: Annotated[str | None, typer.Option("--sex", help="F or M, before the header's.", metavar="F|M")] = None,
-    model: Annotated[
-        list[str],
-        typer.Option("--model", help="Read with this model only; repeat for several; `none` for the rule alone."),
-    ] = [],  # noqa: B006  (typer copies it)
-    method: Annotated[
-        str, typer.Option("--method", help="Regions to measure: anatomical.", metavar="ID")
-    ] = "anatomical",
-    reference: Annotated[
-        str, typer.Option("--reference", help="Reference region: whole_brain or occipital.", metavar="REGION")
-    ] = "whole_brain",
-    normals: Annotated[
-        Path | None,
-        typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE"),
-    ] = None,
-    shift: Annotated[
-        str | None,
-        typer.Option(
-            "--shift", help="Move the scan under the regions by x,y,z mm (right, forward, up).", metavar="X,Y,Z"
-        ),
-    ] = None,
-    rotate: Annotated[
-        str | None,
-        typer.Option("--rotate", help="Turn the scan under the regions by x,y,z degrees.", metavar="X,Y,Z"),
-    ] = None,
-    evidence: Annotated[
-        bool, typer.Option("--evidence/--no-evidence", help="Map where the networks' answer comes from.")
-    ] = True,
+    out: OutOption = None,
+    age: AgeOption = None,
+    sex: SexOption = None,
+    model: ModelOption = [],  # noqa: B006  (typer copies it)
+    method: MethodOption = "anatomical",
+    reference: ReferenceOption = "whole_brain",
+    normals: NormalsOption = None,
+    shift: ShiftOption = None,
+    rotate: RotateOption = None,
+    evidence: EvidenceOption = True,
     series: options.SeriesOption = None,
     frame: options.FrameOption = None,
     strictness: options.StrictnessOption = Strictness.RAISE,
@@ -66,50 +75,60 @@ def read(
     Examples: dopascope read scan.dcm --out reading; dopascope read scan.nii.gz --age 67 --sex F --json
     """
     wanted = options.read_options(frame, strictness, limit)
+    moved, turned = options.three_numbers("--shift", shift), options.three_numbers("--rotate", rotate)
     from dopascope import formats
 
-    image = formats.load(scan, series=series, frame=wanted.frame, strictness=wanted.strictness, limits=wanted.limits)
+    image = formats.load(scan, series=series, frame=frame, strictness=strictness, limits=wanted.limits)
     folder = out or Path(f"{_stem(scan)}-reading")
     _prepare(folder, image)
-    from dopascope.reading import Choices, examine
+    from dopascope.reading import Choices
 
-    examination = examine(
-        image,
-        Choices(
-            age=age,
-            sex=sex,
-            models=tuple(model) or None,
-            method=method,
-            reference=reference,
-            normals=normals,
-            shift_mm=options.three_numbers("--shift", shift),
-            rotate_deg=options.three_numbers("--rotate", rotate),
-            evidence=evidence,
-            models_dir=models_dir,
-        ),
+    choices = Choices(
+        age=age,
+        sex=sex,
+        models=tuple(model) or None,
+        method=method,
+        reference=reference,
+        normals=normals,
+        shift_mm=moved,
+        rotate_deg=turned,
+        evidence=evidence,
+        models_dir=models_dir,
     )
-    reading = examination.reading
-    from dopascope import report
-
-    report.write(examination, folder)
+    reading = _read_and_write(image, choices, folder)
     if json:
         data(reading.to_json())
     else:
         _show(reading)
-    say_assumed(reading.scan.assumed)
-    for warning in reading.warnings:
-        say(f"WARNING  {warning}")
-    if normals is not None and reading.quantification and reading.quantification.normals_reason:
-        say(f"WARNING  No z and no percent of expected: {reading.quantification.normals_reason}")
-    say(f"Report: {folder / 'report.html'}")
+    _talk(reading, folder, normals_given=normals is not None)
     if reading.verdict == "refused":
+        count = len(reading.verdict_reasons)
         raise AnsweredError(
             "This scan was not read.",
             where=scan,
-            found=f"{len(reading.verdict_reasons)} reason{'s' if len(reading.verdict_reasons) != 1 else ''}, see above",
+            found=f"{count} reason{'s' if count != 1 else ''}, see above",
             expected="a DaT SPECT of one head with known geometry",
             fix=f"See the passport in {folder / 'report.html'}.",
         )
+
+
+def _read_and_write(image: Volume | SliceImage, choices: Choices, folder: Path) -> Reading:
+    from dopascope import report
+    from dopascope.reading import examine
+
+    examination = examine(image, choices)
+    report.write(examination, folder)
+    return examination.reading
+
+
+def _talk(reading: Reading, folder: Path, *, normals_given: bool) -> None:
+    """What only a person reads: assumptions, warnings, where the report is."""
+    say_assumed(reading.scan.assumed)
+    for warning in reading.warnings:
+        say(f"WARNING  {warning}")
+    if normals_given and reading.quantification and reading.quantification.normals_reason:
+        say(f"WARNING  No z and no percent of expected: {reading.quantification.normals_reason}")
+    say(f"Report: {folder / 'report.html'}")
 
 
 def _prepare(folder: Path, image: Volume | SliceImage) -> None:
