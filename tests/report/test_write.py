@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,12 +94,3 @@ def test_files_have_the_mode_of_an_ordinary_file(examinations: dict[str, Examina
     (tmp_path / "ordinary").write_text("x")
     expected = (tmp_path / "ordinary").stat().st_mode
     assert {path.stat().st_mode for path in made.values()} == {expected}
-
-
-def test_a_report_costs_less_than_a_second_of_one_core(examinations: dict[str, Examination], tmp_path: Path) -> None:
-    spent = []
-    for _ in range(3):
-        start = time.process_time()
-        report.write(examinations["normal"], tmp_path)
-        spent.append(time.process_time() - start)
-    assert min(spent) < 1.0  # 0.3 s where it was measured; the bound allows for slower machines
