@@ -192,6 +192,16 @@ def test_the_stack_does_not_depend_on_the_order_it_is_given() -> None:
         np.testing.assert_array_equal(order[found.order], np.arange(12))
 
 
+@pytest.mark.parametrize("strictness", list(Strictness))
+def test_a_slice_far_away_is_refused_at_any_strictness(strictness: Strictness) -> None:
+    """A fuzzer's find: an even grid up to a slice 16 km off would have taken 30 GB."""
+    row, column = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    heights = [0.0, 4, 8, 12, 16, 1.6e10]
+    planes = [Plane(np.array([0, 0, height]), row, column, (2.0, 3.0)) for height in heights]
+    with pytest.raises(GeometryError):
+        stack_of("a series", planes, strictness)
+
+
 def test_resampling_weights_are_linear_interpolation() -> None:
     heights = np.array([0.0, 2.0, 4.0, 10.0, 12.0])
     planes = [Plane(np.array([0, 0, z]), np.eye(3)[0], np.eye(3)[1], (1.0, 1.0)) for z in heights]

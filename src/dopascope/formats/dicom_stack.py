@@ -36,6 +36,12 @@ PIXEL_SPACING_TOLERANCE_MM: Final = 1e-3
 SAME_POSITION_MM: Final = 1e-3
 """Slices nearer to each other than this lie at the same position."""
 
+MOST_FOR_EACH: Final = 2
+"""An even grid of more slices than this for each that is there would be mostly made up: refused at any strictness."""
+
+MOST_WEIGHTS: Final = 4_000_000
+"""Largest matrix of interpolation weights: 2,000 slices onto 2,000."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -78,6 +84,7 @@ def stack_of(name: str, planes: Sequence[Plane], strictness: Strictness) -> Stac
     notes = tuple(f"{flaw.what} ({flaw.found})" for flaw in flaws) if strictness is Strictness.WARN else ()
     start = replace(first, position=positions[0])
     if _off_grid(positions) > _tolerance(gaps):
+        _check_mostly_present(name, heights)
         return _regridded(order, start, positions, heights, notes)
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     return Stack(order, affine_of(start, step), None, notes)
@@ -162,6 +169,24 @@ def _tilted(name: str, positions: NDArray[np.float64], plane: Plane) -> Geometry
     )
 
 
+def _even_count(heights: NDArray[np.float64]) -> float:
+    """Number of slices of the even grid from the lowest to the highest."""
+    usual = float(np.median(np.diff(heights)))
+    return float(np.floor((heights[-1] - heights[0]) / usual + 1e-6)) + 1
+
+
+def _check_mostly_present(name: str, heights: NDArray[np.float64]) -> None:
+    count, present = _even_count(heights), len(heights)
+    if count > MOST_FOR_EACH * present or count * present > MOST_WEIGHTS:
+        raise GeometryError(
+            "The slices are too far from even to be put on an even grid.",
+            where=name,
+            found=f"{present} slices over {heights[-1] - heights[0]:.4g} mm; an even grid has {count:.4g}",
+            expected=f"at most {MOST_FOR_EACH} slices of the grid for each that is there",
+            fix="Export the whole series, without slices that belong elsewhere.",
+        )
+
+
 def _regridded(
     order: NDArray[np.intp],
     start: Plane,
@@ -171,7 +196,7 @@ def _regridded(
 ) -> Stack:
     """Linear weights from uneven slices to a grid of the usual spacing; the last slice may be cut off."""
     usual = float(np.median(np.diff(heights)))
-    count = int(np.floor((heights[-1] - heights[0]) / usual + 1e-6)) + 1
+    count = int(_even_count(heights))
     wanted = heights[0] + usual * np.arange(count)
     right = np.searchsorted(heights, wanted, side="left").clip(1, len(heights) - 1)
     share = (wanted - heights[right - 1]) / (heights[right] - heights[right - 1])
