@@ -350,6 +350,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a scan's name")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.data is None and not chosen.serve:
+        parser.error("--data or DOPASCOPE_DATA must name the folder of licensed scans (docs/testing.md)")
     if chosen.serve:
         serve(chosen.serve)
         return
