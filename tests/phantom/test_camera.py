@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,25 @@ def test_presets_cover_the_published_range() -> None:
         assert camera.name == name
         reach = np.array(camera.shape) * camera.spacing_mm
         assert (reach > [170, 210, 150]).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spacing_mm", (3.0, -3.0, 3.0)),
+        ("shape", (64, 64, 0)),
+        ("fwhm_mm", 0.0),
+        ("noise_fwhm_mm", -8.0),
+        ("haze_fwhm_mm", float("nan")),
+        ("counts", 0.0),
+        ("counts", -1e6),
+        ("scale", float("inf")),
+        ("haze", -0.1),
+        ("attenuation_per_cm", float("nan")),
+        ("amplification", -1.0),
+    ],
+)
+def test_an_impossible_camera_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        replace(phantom.CAMERAS["coarse"], **{field: value})
+    assert caught.value.where == field

@@ -12,6 +12,7 @@ from scipy.special import erf
 from dopascope import atlas, geometry, phantom
 from dopascope.phantom import Camera, Person, Pose, StriatumMaps
 from dopascope.phantom.anatomy import Head
+from dopascope.phantom.scan import activity_on, render
 from dopascope.volume import Grid, Volume
 
 BARE = Person(
@@ -203,3 +204,31 @@ def test_the_scan_says_what_it_is() -> None:
     told = phantom.describe(truth)
     assert told["person"]["sbr"] == dict(truth.sbr)
     assert told["camera"] == "brain"
+
+
+def test_a_camera_without_haze_and_shading_sees_the_blurred_activity_alone() -> None:
+    head, grid = Head(phantom.draw_person(6, "pd")), QUIET.grid()
+    plain = render(head, TILTED.matrix() @ head.matrix, grid, QUIET.fwhm_mm)
+    assert np.array_equal(phantom.scan(head.person, QUIET, TILTED)[0].data, plain)
+
+
+def test_much_smaller_cells_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = replace(phantom.draw_person(7, "pd"), glands=0.0)
+    pose = phantom.draw_pose(7)
+    found = phantom.scan(person, QUIET, pose)[0].data
+    monkeypatch.setattr("dopascope.phantom.render.CELLS_PER_FWHM", 7.0)
+    monkeypatch.setattr("dopascope.phantom.render.SUBPOINT_MM", 0.5)
+    fine = phantom.scan(person, QUIET, pose)[0].data
+    assert np.abs(found - fine).max() < 0.01 * fine.max()
+    assert np.sqrt(((found - fine)[fine > 0.3] ** 2).mean()) < 0.002 * fine.max()
+
+
+def test_activity_on_a_grid_holds_what_went_in() -> None:
+    head = Head(ALONE)
+    matrix = TILTED.matrix() @ head.matrix
+    grid = Camera("map", (60, 62, 50), (2.2, 2.0, 2.4), 8.0).grid()
+    activity = activity_on(head, matrix, grid)
+    millilitres = sum(len(atlas.sample_points(region, 0.5)) * 0.5**3 for region in atlas.REGIONS) / 1000
+    total = activity.sum(dtype=float) * grid.voxel_ml
+    assert total == pytest.approx(4 * millilitres * np.linalg.det(matrix[:3, :3]), rel=0.01)
+    assert activity.max() == pytest.approx(4, rel=1e-3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,15 @@ GLANDS: Final = (((57.0, -14.0, -60.0), (10.0, 15.0, 20.0)), ((28.0, 22.0, -72.0
 """Parotid and submandibular glands."""
 PEAK_RECOVERY: Final = 0.7
 """Share of the striatum's true ratio at the peak of a scan of about 10 mm."""
+LABEL_MM: Final = 0.5
+"""Lattice on which the atlas's regions are kept for counting."""
+_LABELS: Final = Grid((90, 120, 116), geometry.from_parts(np.eye(3), [LABEL_MM] * 3, (0.25, -29.75, -23.75)))
+"""Holds the right striatum and accumbens with room on all sides."""
 _LATTICE: Final = Grid((40, 48, 42), np.array([[5.0, 0, 0, -97.5], [0, 5, 0, -135], [0, 0, 5, -95], [0, 0, 0, 1]]))
-_NEAR_MM: Final = 5.0
-"""More than the half diagonals of a 2 mm map voxel and of a rendered one together."""
+_NEAR_MM: Final = 2.0
+"""More than the half diagonal of a voxel of the 2 mm map of distances."""
+_STRETCH: Final = 1.2
+"""How much longer than in the template a warped and scaled cell may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,19 +80,21 @@ class Head:
         """Activity (...,) of all but the striatum, averaged over cells of `cell_mm` around template points (..., 3)."""
         from scipy.ndimage import gaussian_filter
 
-        data = gaussian_filter(self._background, cell_mm / np.sqrt(12) / 2.0) if cell_mm else self._background
+        data = self._background
+        if cell_mm:
+            data = gaussian_filter(data, cell_mm / np.sqrt(12) / MNI_2MM.spacing_mm[0], mode="nearest")
         return sampled(data, MNI_2MM, template, mode="nearest")
 
-    def near_striatum(self, template: Floats, slack_mm: float = 0.0) -> NDArray[np.bool_]:
-        """False where no region can be, for points (..., 3) known to within `slack_mm`."""
+    def near_striatum(self, template: Floats, cell_mm: float = 0.0) -> NDArray[np.bool_]:
+        """False where no region can be in a cube of edge `cell_mm` around template points (..., 3)."""
         away = _distance_to_atlas() if self.striatum is None else _distance_to_maps(self.striatum)
-        return np.asarray(sampled(away, MNI_2MM, template, order=0, beyond=999.0) <= _NEAR_MM + slack_mm)
+        reach = _NEAR_MM + _STRETCH * np.sqrt(3) / 2 * cell_mm
+        return np.asarray(nearest(away, MNI_2MM, template) <= reach)
 
     def in_head(self, aligned: Floats) -> NDArray[np.bool_]:
         """False where there can be no activity: aligned points (..., 3) further outside than the warp reaches."""
-        below = np.concatenate([aligned[..., :2], np.maximum(aligned[..., 2:], MNI_2MM.affine[2, 3])], -1)
-        away = sampled(_distance_to_head(), MNI_2MM, below, order=0, beyond=0.0)
-        return np.asarray(away <= 2.0 + self.slack_mm)
+        # Below the template its lowest plane goes on, as a neck does.
+        return np.asarray(nearest(_distance_to_head(), MNI_2MM, aligned) <= 2.0 + self.slack_mm)
 
     @property
     def slack_mm(self) -> float:
@@ -109,10 +117,37 @@ class Head:
             shares[:, n] = room * in_ellipsoid(template, *ACCUMBENS, sign)
         return shares
 
+    def mean_fractions(self, template: Floats, edges: Floats, counts: tuple[int, int, int]) -> NDArray[np.float32]:
+        """Share (N, 8) of each region in small cells, counted at `counts` points along their edges.
+
+        `template` (N, 3) are the cells' centres and `edges` (N, 3, 3) their three edges there, in template mm: within
+        a cell the warp is taken as linear. The atlas's borders are met to `LABEL_MM`.
+        """
+        shares = np.zeros((len(template), len(BINDING_REGIONS) + 1), np.float32)
+        flat, rows = shares.reshape(-1), np.arange(len(template)) * shares.shape[1]
+        parts = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]
+        for step in np.stack(np.meshgrid(*parts, indexing="ij"), -1).reshape(-1, 3).astype(np.float32):
+            points = template + step @ edges
+            if self.striatum is None:
+                flat[rows + _label_indices(points)] += 1
+            else:
+                shares[:, 1:] += self.fractions(points)
+        return shares[:, 1:] / np.float32(np.prod(counts))
+
     def bound(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
         """Activity (N,) of the striatal regions whose shares (N, 8) are given."""
         activity: NDArray[np.float32] = shares @ (self.person.grey * self._bound)
         return activity
+
+
+def nearest(data: NDArray[Any], grid: Grid, points: Floats) -> NDArray[Any]:
+    """The value (...,) of the voxel of an axis-aligned `grid` nearest to each point (..., 3), beyond its border too."""
+    flat: NDArray[np.int_] = np.zeros(points.shape[:-1], np.int32)
+    for a, size in enumerate(grid.shape):
+        first, spacing = np.float32(grid.affine[a, 3]), np.float32(grid.affine[a, a])
+        index = ((points[..., a] - (first - spacing / 2)) / spacing).astype(np.int32)
+        flat = flat * size + np.clip(index, 0, size - 1)
+    return data.reshape(-1)[flat]
 
 
 def sampled(
@@ -125,6 +160,23 @@ def sampled(
     index = [(points[..., a] - first[a]) / spacing[a] for a in range(3)]
     values: NDArray[np.float32] = map_coordinates(data, index, np.float32, order=order, mode=mode, cval=beyond)
     return values
+
+
+def _label_indices(points: Floats) -> NDArray[np.int_]:
+    """0, or 1 + the index in `BINDING_REGIONS` of the region at template points (N, 3)."""
+    right = points.copy()
+    np.abs(points[:, 0], out=right[:, 0])
+    structure = nearest(_structures(), _LABELS, right).astype(np.int64)
+    return np.where(structure > 0, 2 * structure - 1 + (points[:, 0] > 0), 0)
+
+
+@lru_cache(maxsize=1)
+def _structures() -> NDArray[np.uint8]:
+    """On `_LABELS`: 0, 1 caudate, 2 anterior and 3 posterior putamen, 4 accumbens."""
+    points = _LABELS.centres_mm()
+    found = (labels_at(points) + 1) // 2
+    found[(found == 0) & in_ellipsoid(points, *ACCUMBENS, 1)] = 4
+    return np.asarray(found, np.uint8)
 
 
 def in_ellipsoid(points: Floats, centre: tuple[float, ...], axes: tuple[float, ...], sign: int) -> NDArray[np.bool_]:
@@ -141,13 +193,20 @@ def _displacement(seed: int, rms_mm: float, fwhm_mm: float) -> NDArray[np.float3
         return None
     noise = np.random.default_rng([seed, 11]).normal(size=(3, *_LATTICE.shape))
     smooth = np.stack([gaussian_filter(one, fwhm_mm / 2.3548 / 5.0, mode="wrap") for one in noise])
-    points = _LATTICE.centres_mm()
-    brain = sampled(atlas.tissue("brain").data, MNI_2MM, points) > 0.5
-    design = np.concatenate([points[brain], np.ones((int(brain.sum()), 1))], 1)
-    affine, *_ = np.linalg.lstsq(design, smooth[:, brain].T, rcond=None)
-    smooth -= np.moveaxis(np.concatenate([points, np.ones((*_LATTICE.shape, 1))], -1) @ affine, -1, 0)
+    brain, design, inverse = _affine_design()
+    affine = inverse @ smooth[:, brain].T
+    smooth -= (design @ affine).T.reshape(smooth.shape)
     length = np.sqrt((smooth[:, brain] ** 2).sum(0).mean())
     return np.asarray(smooth * (rms_mm / length), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _affine_design() -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Brain mask of `_LATTICE`, its points (N, 4) with a column of ones, and the least-squares inverse in the brain."""
+    points = _LATTICE.centres_mm()
+    brain = sampled(atlas.tissue("brain").data, MNI_2MM, points) > 0.5
+    design = np.concatenate([points, np.ones((*_LATTICE.shape, 1))], -1)
+    return brain, design.reshape(-1, 4), np.linalg.pinv(design[brain])
 
 
 def _background(person: Person) -> NDArray[np.float32]:

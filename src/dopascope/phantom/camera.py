@@ -29,6 +29,9 @@ class Camera:
 
     Voxel values are averages over the voxel of the activity blurred by a Gaussian; voxel and Gaussian together have the
     variance of a Gaussian of `fwhm_mm`.
+
+    Raises:
+        UsageError: a length, count or scale that is not positive, or a negative share.
     """
 
     name: str
@@ -46,6 +49,30 @@ class Camera:
     """Stored value of grey matter's unspecific uptake: arbitrary, as cameras' scales are."""
     clipped: bool = True
     """Negative values are set to zero, as iterative reconstructions do."""
+    haze: float = 0.0
+    """What scatter and septal penetration add where they are not corrected: this share of the activity, blurred by
+    `haze_fwhm_mm`, on top of the image."""
+    haze_fwhm_mm: float = 80.0
+    attenuation_per_cm: float = 0.0
+    """Attenuation that is left uncorrected, 1/cm: the image is multiplied by the mean over transaxial directions of
+    exp(-mu L), L the way to the border of an ellipsoid that stands for the head."""
+
+    def __post_init__(self) -> None:
+        lengths = (*self.spacing_mm, self.fwhm_mm, self.noise_fwhm_mm, self.haze_fwhm_mm)
+        names = ("spacing_mm",) * len(self.spacing_mm) + ("fwhm_mm", "noise_fwhm_mm", "haze_fwhm_mm")
+        positive = [*zip(names, lengths, strict=True), *(("shape", n) for n in self.shape), ("scale", self.scale)]
+        if self.counts is not None:
+            positive.append(("counts", self.counts))
+        for name, value in positive:
+            if not 0 < value < float("inf"):
+                raise _refusal(name, value, "more than 0")
+        for name, value in (
+            ("haze", self.haze),
+            ("attenuation_per_cm", self.attenuation_per_cm),
+            ("amplification", self.amplification),
+        ):
+            if not 0 <= value < float("inf"):
+                raise _refusal(name, value, "0 or more")
 
     def grid(self, cut: tuple[int, int] = (0, 0)) -> Grid:
         """The camera's grid in RAS order, its whole field centred on 0; `cut` slices are missing below and above.
@@ -65,6 +92,10 @@ class Camera:
         first = -(np.array(self.shape) - 1) / 2 + [0, 0, below]
         affine = geometry.from_parts(np.eye(3), self.spacing_mm, first * np.array(self.spacing_mm))
         return Grid((self.shape[0], self.shape[1], slices), affine)
+
+
+def _refusal(name: str, found: object, expected: str) -> UsageError:
+    return UsageError("There cannot be such a camera.", where=name, found=found, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -112,14 +143,30 @@ def draw_pose(
     )
 
 
+def _preset(
+    name: str,
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    fwhm_mm: float,
+    counts: float,
+    noise_fwhm_mm: float,
+    scale: float,
+    *,
+    clipped: bool = True,
+) -> Camera:
+    """A preset with the haze of a low-energy collimator whose scatter is not corrected."""
+    noise = {"counts": counts, "noise_fwhm_mm": noise_fwhm_mm, "scale": scale}
+    return Camera(name, shape, spacing_mm, fwhm_mm, **noise, clipped=clipped, haze=0.6, haze_fwhm_mm=120.0)
+
+
 CAMERAS: Final[Mapping[str, Camera]] = {
     camera.name: camera
     for camera in (
-        Camera("brain", (112, 128, 96), (2.0, 2.0, 2.0), 8.0, 4e6, noise_fwhm_mm=6.5, scale=310.0),
-        Camera("fan-beam", (128, 128, 64), (2.46, 2.46, 3.2), 9.5, 3e6, noise_fwhm_mm=7.5, scale=8.0),
-        Camera("lehr-osem", (128, 128, 60), (3.3, 3.3, 3.3), 11.0, 2.5e6, noise_fwhm_mm=8.5, scale=45.0),
-        Camera("lehr-fbp", (128, 128, 50), (3.9, 3.9, 3.9), 12.0, 2e6, noise_fwhm_mm=10.0, scale=3.0, clipped=False),
-        Camera("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.0, 1.5e6, noise_fwhm_mm=11.0, scale=120.0),
+        _preset("brain", (112, 128, 96), (2.0, 2.0, 2.0), 8.0, 4e6, 6.5, 310.0),
+        _preset("fan-beam", (128, 128, 64), (2.46, 2.46, 3.2), 9.5, 3e6, 7.5, 8.0),
+        _preset("lehr-osem", (128, 128, 60), (3.3, 3.3, 3.3), 11.0, 2.5e6, 8.5, 45.0),
+        _preset("lehr-fbp", (128, 128, 50), (3.9, 3.9, 3.9), 12.0, 2e6, 10.0, 3.0, clipped=False),
+        _preset("coarse", (64, 64, 44), (4.42, 4.42, 4.42), 13.0, 1.5e6, 11.0, 120.0),
     )
 }
 """Presets from a dedicated brain camera to an old parallel-hole one, all invented, within published ranges."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,15 +14,18 @@ from dopascope import atlas, geometry
 from dopascope.phantom.anatomy import Head, StriatumMaps
 from dopascope.phantom.camera import Camera, Pose, stored_as
 from dopascope.phantom.people import BINDING_REGIONS, Person
+from dopascope.phantom.render import FWHM_PER_SIGMA as FWHM_PER_SIGMA
+from dopascope.phantom.render import HEAD_BOX_MM as HEAD_BOX_MM
+from dopascope.phantom.render import STRIATUM_BOX_MM, image_of, mean_shares
+from dopascope.phantom.render import activity_on as activity_on
+from dopascope.phantom.render import render as render
+from dopascope.phantom.render import shade as shade
+from dopascope.phantom.sites import Site
 from dopascope.volume import Acquisition, Grid, Step, Volume
 
-FWHM_PER_SIGMA: Final = 2.0 * np.sqrt(2.0 * np.log(2.0))
-HEAD_BOX_MM: Final = ((-96.0, -135.0, -180.0), (96.0, 98.0, 98.0))
-"""Box in aligned mm that holds head and neck; the neck goes on below every field of view."""
-VOXELS_PER_FWHM: Final = 3.0
-"""Cameras with fewer voxels in their FWHM are rendered on a finer grid: at 3, what a grid folds back is under 0.1 %."""
-SUBPOINT_MM: Final = 0.9
-"""Largest distance of the points at which striatal borders are counted."""
+LANDMARK_CELL_MM: Final = 1.3
+NOISE_SIGMAS: Final = 4.0
+"""Where the grain of the noise ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +37,12 @@ class Truth:
     pose: Pose
     mni_to_scan: geometry.Affine
     """(4, 4), RAS mm to RAS mm: the affine part of the true mapping (the warp has none of its own)."""
-    landmarks: Mapping[str, NDArray[np.float64]]
-    """Region of `atlas.PARTS` -> centre of mass (3,) of its true, warped self in scan mm."""
     striatum: StriatumMaps | None = None
+
+    @cached_property
+    def landmarks(self) -> Mapping[str, NDArray[np.float64]]:
+        """Region of `atlas.PARTS` -> centre of mass (3,) of its true, warped self in scan mm."""
+        return _landmarks(Head(self.person, self.striatum), self.mni_to_scan)
 
     @property
     def sbr(self) -> Mapping[str, float]:
@@ -49,25 +56,40 @@ class Truth:
 
 
 def scan(
-    person: Person, camera: Camera, pose: Pose | None = None, seed: int = 0, *, striatum: StriatumMaps | None = None
+    person: Person,
+    camera: Camera | Site,
+    pose: Pose | None = None,
+    seed: int = 0,
+    *,
+    striatum: StriatumMaps | None = None,
 ) -> tuple[Volume, Truth]:
-    """The scan of `person` by `camera` in `pose`, and what is true of it.
+    """The scan of `person` by `camera`, or at a site by its image-space camera, in `pose`, and what is true of it.
 
-    Activity is averaged over the voxels of the camera's grid or a finer one (striatal borders counted at points
-    `SUBPOINT_MM` apart), blurred, averaged to the camera's voxels, given noise from `seed` and stored in the order of
-    the pose's axes. The same arguments give the same bytes.
+    Activity is averaged over small cells (striatal borders counted within them), blurred and averaged to the camera's
+    voxels (`phantom.render`), given noise from `seed` and stored in the order of the pose's axes. The same arguments
+    give the same bytes.
 
     Raises:
-        UsageError: the pose's axes or cut cannot be meant.
+        UsageError: the pose's axes or cut cannot be meant, or the site has no image-space calibration.
     """
     pose = pose or Pose()
+    facts = _facts(camera, person)
+    camera = camera.camera if isinstance(camera, Site) else camera
     head = Head(person, striatum)
     matrix = pose.matrix() @ head.matrix
     grid = camera.grid(pose.cut)
-    clean = render(head, matrix, grid, camera.fwhm_mm)
+    clean = image_of(head, matrix, grid, camera)
     data = camera.scale * _noisy(clean, grid, camera, seed)
     stored, affine = stored_as(data.astype(np.float32), grid.affine, pose.axes)
-    facts = Acquisition(
+    step = Step("phantom.scan", {"person": person.seed, "group": person.group, "camera": camera.name, "seed": seed})
+    volume = Volume(stored, Grid((stored.shape[0], stored.shape[1], stored.shape[2]), affine), facts, history=(step,))
+    return volume, truth_of(head, camera, pose)
+
+
+def _facts(camera: Camera | Site, person: Person) -> Acquisition:
+    if isinstance(camera, Site):
+        return camera.acquisition(age_years=person.age, sex=person.sex)
+    return Acquisition(
         modality="NM",
         image_type=("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"),
         manufacturer="dopascope phantom",
@@ -77,96 +99,12 @@ def scan(
         age_years=person.age,
         sex=person.sex,
     )
-    step = Step("phantom.scan", {"person": person.seed, "group": person.group, "camera": camera.name, "seed": seed})
-    volume = Volume(stored, Grid((stored.shape[0], stored.shape[1], stored.shape[2]), affine), facts, history=(step,))
-    return volume, Truth(person, camera, pose, matrix, _landmarks(head, matrix), striatum)
 
 
-def render(head: Head, matrix: geometry.Affine, grid: Grid, fwhm_mm: float) -> NDArray[np.float32]:
-    """The noise-free scan of `head` on an axis-aligned RAS `grid`, grey matter near 1: float32 (I, J, K).
-
-    `matrix` (4, 4) maps aligned mm to scan mm.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    spacing = np.array(grid.spacing_mm)
-    factor = np.ceil(spacing * VOXELS_PER_FWHM / fwhm_mm).astype(int)
-    sigma = fwhm_mm / FWHM_PER_SIGMA
-    margin = np.ceil(3.5 * sigma / spacing).astype(int)
-    first, last = _head_range(matrix, grid, margin)
-    fine = spacing / factor
-    start = grid.to_world(first) - (spacing - fine) / 2
-    activity = _activity(head, matrix, start, fine, (last - first) * factor)
-    # Averaging over the camera's voxel blurs too, by a variance of spacing^2 / 12; the rest is the Gaussian's share.
-    rest = np.sqrt(np.maximum(sigma**2 - spacing**2 / 12, 0)) / fine
-    blurred = gaussian_filter(activity, rest, mode="constant", truncate=3.5)
-    shape = [n for a in range(3) for n in (last[a] - first[a], factor[a])]
-    coarse = blurred.reshape(shape).mean(axis=(1, 3, 5))
-    whole = np.zeros(grid.shape, np.float32)
-    low, high = np.maximum(first, 0), np.minimum(last, grid.shape)
-    inner = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    whole[inner] = coarse[tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))]
-    return whole
-
-
-def _head_range(
-    matrix: geometry.Affine, grid: Grid, margin: NDArray[np.int_]
-) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """First and one past the last voxel (3,) of the head's box in `grid`, up to `margin` voxels beyond the grid."""
-    low, high = np.array(HEAD_BOX_MM)
-    corners = np.array([[(low, high)[b][a] for a, b in enumerate(bits)] for bits in np.ndindex(2, 2, 2)])
-    index = grid.to_index(geometry.apply_affine(matrix, corners))
-    first = np.clip(np.floor(index.min(0)).astype(int) - margin, -margin, np.array(grid.shape) - 1)
-    last = np.clip(np.ceil(index.max(0)).astype(int) + margin + 1, first + 1, grid.shape + margin)
-    return first, last
-
-
-def _activity(
-    head: Head,
-    matrix: geometry.Affine,
-    start: NDArray[np.float64],
-    spacing: NDArray[np.float64],
-    shape: NDArray[np.int_],
-) -> NDArray[np.float32]:
-    """Activity on a fine scan grid whose first voxel centre is `start`."""
-    back = np.asarray(np.linalg.inv(matrix), np.float64)
-    aligned = _affine_points(back, start, spacing, shape)
-    activity = np.zeros(tuple(shape), np.float32)
-    head_voxels = np.argwhere(head.in_head(aligned))
-    template = head.to_template(aligned[tuple(head_voxels.T)])
-    values = head.background(template, float(spacing.mean()))
-    near = head.near_striatum(template)
-    shares = _mean_shares(head, back, start, spacing, head_voxels[near])
-    values[near] = values[near] * (1 - shares.sum(1)) + head.bound(shares)
-    activity[tuple(head_voxels.T)] = values
-    return activity
-
-
-def _mean_shares(
-    head: Head,
-    back: geometry.Affine,
-    start: NDArray[np.float64],
-    spacing: NDArray[np.float64],
-    voxels: NDArray[np.int_],
-) -> NDArray[np.float32]:
-    """Share (N, 8) of each region in the given fine voxels (N, 3), counted at points at most `SUBPOINT_MM` apart."""
-    offsets = [(np.arange(n) + 0.5) / n - 0.5 for n in np.ceil(spacing / SUBPOINT_MM).astype(int)]
-    steps = np.stack(np.meshgrid(*offsets, indexing="ij"), -1).reshape(-1, 3)
-    centres = geometry.apply_affine(back, start + voxels * spacing).astype(np.float32)
-    shares = np.zeros((len(voxels), len(BINDING_REGIONS)), np.float32)
-    for step in steps:
-        shares += head.fractions(head.to_template(centres + (back[:3, :3] @ (step * spacing)).astype(np.float32)))
-    return shares / np.float32(len(steps))
-
-
-def _affine_points(
-    back: geometry.Affine, start: NDArray[np.float64], spacing: NDArray[np.float64], shape: NDArray[np.int_]
-) -> NDArray[np.float32]:
-    """Grid points through `back`: float32 (I, J, K, 3), summed from three axes to save time."""
-    origin = geometry.apply_affine(back, start)
-    i, j, k = ((np.arange(shape[a])[:, None] * (back[:3, a] * spacing[a])).astype(np.float32) for a in range(3))
-    points: NDArray[np.float32] = i[:, None, None] + j[None, :, None] + (k + origin.astype(np.float32))[None, None]
-    return points
+def truth_of(head: Head, camera: Camera, pose: Pose) -> Truth:
+    """What is true of `head` in `pose`, whichever way `camera` scans it."""
+    matrix = pose.matrix() @ head.matrix
+    return Truth(head.person, camera, pose, matrix, head.striatum)
 
 
 def _noisy(clean: NDArray[np.float32], grid: Grid, camera: Camera, seed: int) -> NDArray[np.float32]:
@@ -186,20 +124,34 @@ def _noisy(clean: NDArray[np.float32], grid: Grid, camera: Camera, seed: int) ->
     below = round((grid.affine[2, 3] - camera.grid().affine[2, 3]) / grid.spacing_mm[2])
     white = white[:, :, below : below + grid.shape[2]]
     sigma = camera.noise_fwhm_mm / FWHM_PER_SIGMA / np.array(grid.spacing_mm)
-    noisy: NDArray[np.float32] = clean + gaussian_filter(white * spread, sigma)
+    noisy = clean.copy()
+    inner = _around_activity(clean, np.ceil(NOISE_SIGMAS * sigma).astype(int) + 1)
+    noisy[inner] += gaussian_filter(white[inner] * spread[inner], sigma, truncate=NOISE_SIGMAS)
     return noisy.clip(min=0) if camera.clipped else noisy
 
 
+def _around_activity(clean: NDArray[np.float32], margin: NDArray[np.int_]) -> tuple[slice, ...]:
+    """The box of voxels with activity, `margin` (3,) voxels wider on all sides."""
+    found = []
+    for a, more in enumerate(margin):
+        filled = np.flatnonzero(clean.any(axis=tuple(other for other in range(3) if other != a)))
+        first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
+        found.append(slice(max(0, first - more), last + more + 1))
+    return tuple(found)
+
+
 def _landmarks(head: Head, matrix: geometry.Affine) -> dict[str, NDArray[np.float64]]:
-    """Centres of mass of the true regions in scan mm, from a 1 mm lattice around both striata."""
-    axes = [np.arange(low + 0.5, high, 1.0) for low, high in ((-52, 52), (-42, 44), (-34, 42))]
-    aligned = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    aligned = aligned[head.near_striatum(aligned, head.slack_mm)]
-    shares = head.fractions(head.to_template(aligned))
+    """Centres of mass of the true regions in scan mm, from small cells around both striata."""
+    axes = [np.arange(low, high, LANDMARK_CELL_MM) for low, high in zip(*STRIATUM_BOX_MM, strict=True)]
+    aligned = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).astype(np.float32)
+    template = head.to_template(aligned)
+    near = head.near_striatum(template, LANDMARK_CELL_MM)
+    aligned, edges = aligned[near], LANDMARK_CELL_MM * np.eye(3)
+    shares = mean_shares(head, aligned, template[near], edges, LANDMARK_CELL_MM / 2)
     column = {region: n for n, region in enumerate(BINDING_REGIONS)}
     found = {}
     for region, parts in atlas.PARTS.items():
-        weight = shares[:, [column[part] for part in parts]].sum(1)
+        weight = shares[:, [column[part] for part in parts]].sum(1, dtype=float)
         if weight.any():
             found[region] = geometry.apply_affine(matrix, (aligned * weight[:, None]).sum(0) / weight.sum())
     return found
