@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,28 @@ IMPLEMENTATION: Final = "2.25.274417103914537296540374932184466518911"
 """Implementation class: a fixed UUID-derived UID (PS3.5 B.2)."""
 
 _TOP: Final = 65535
-_IODINE_123: Final = ("C-114A4", "SRT", "^123^Iodine")
+_SH: Final = 16
+"""Longest value of VR SH, of which Convolution Kernel takes several (PS3.5 6.2)."""
+_IODINE_123: Final = ("21572004", "SCT", "^123^Iodine")
+"""Of context group 18; the next four of 25, 19, 20 and 21 (PS3.16)."""
+_IOFLUPANE: Final = ("429296007", "SCT", "Ioflupane I^123^")
+_RECUMBENT: Final = ("102538003", "SCT", "recumbent")
+_SUPINE: Final = ("40199007", "SCT", "supine")
+_HEADFIRST: Final = ("102540008", "SCT", "headfirst")
+_CORRECTED: Final = (("attenuation_corrected", "ATTN"), ("scatter_corrected", "SCAT"))
+"""Fact -> its term in Corrected Image (C.8.4.9)."""
+
+
+@dataclass(frozen=True)
+class Tomography:
+    """How the projections were taken that a reconstruction was made from: what `Acquisition` does not hold."""
+
+    angles: int = 120
+    """Projections over a full turn."""
+    radius_mm: float | None = None
+    """Of the circular orbit."""
+    counts: int | None = None
+    """Accepted counts, all projections together."""
 
 
 def write_nm(
@@ -32,10 +54,11 @@ def write_nm(
     path: str | Path,
     *,
     spacing_sign: int = 1,
-    patient_name: str = "PHANTOM",
+    patient_name: str = "PHANTOM^SIMULATED",
     patient_id: str = "PHANTOM",
     study_date: str = "20240101",
     series_description: str = "RECON TOMO",
+    tomography: Tomography | None = None,
 ) -> Path:
     """Write `volume` as one NM RECON TOMO file and return its path.
 
@@ -47,10 +70,11 @@ def write_nm(
         volume: perpendicular voxel axes; `i` becomes the column, `j` the row, `k` the slice.
         path: file to write, whole or not at all.
         spacing_sign: 1 stacks slices along row x column, -1 against it (PS3.3 C.8.4.15); the image is the same.
-        patient_name: Patient's Name, such as `PHANTOM`.
+        patient_name: Patient's Name, such as `PHANTOM^SIMULATED`.
         patient_id: Patient ID.
         study_date: `YYYYMMDD`, of study, series and acquisition.
         series_description: Series Description.
+        tomography: number of projections, orbit and counts; without it 120 over a full turn, the others empty.
 
     Raises:
         GeometryError: voxel axes that are not perpendicular.
@@ -64,8 +88,9 @@ def write_nm(
     affine, frames = _stacked(volume, stored, spacing_sign)
     uid = _uids(frames, affine, f"{patient_name}|{patient_id}|{study_date}|{series_description}")
     made = _patient_and_study(uid, patient_name, patient_id, study_date, series_description, volume.acquisition)
-    _image(made, frames, volume.acquisition)
+    _image(made, frames, volume.acquisition, tomography or Tomography())
     _geometry(made, affine, spacing_sign, volume.acquisition)
+    _rotation(made, tomography or Tomography(), volume.acquisition)
     _scale(made, scaling)
     made.PixelData = frames.tobytes()
     with replacing(path) as temporary:
@@ -145,11 +170,9 @@ def _patient_and_study(
     made.Modality, made.SeriesNumber, made.InstanceNumber = "NM", 1, 1
     made.SeriesDescription = description
     made.BodyPartExamined = "BRAIN"
-    made.PatientOrientationCodeSequence = [_code("F-10450", "99SDM", "recumbent")]
-    made.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = [
-        _code("F-10340", "99SDM", "supine")
-    ]
-    made.PatientGantryRelationshipCodeSequence = [_code("F-10470", "99SDM", "headfirst")]
+    made.PatientOrientationCodeSequence = [_code(*_RECUMBENT)]
+    made.PatientOrientationCodeSequence[0].PatientOrientationModifierCodeSequence = [_code(*_SUPINE)]
+    made.PatientGantryRelationshipCodeSequence = [_code(*_HEADFIRST)]
     made.Manufacturer = facts.manufacturer or "dopascope"
     made.ManufacturerModelName = facts.model or "dopascope"
     made.FrameOfReferenceUID, made.PositionReferenceIndicator = uid["frame"], ""
@@ -173,7 +196,7 @@ def _item(**values: Any) -> Dataset:
     return item
 
 
-def _image(made: Dataset, frames: NDArray[np.uint16], facts: Acquisition) -> None:
+def _image(made: Dataset, frames: NDArray[np.uint16], facts: Acquisition, tomography: Tomography) -> None:
     """NM image, image pixel, multi-frame and isotope modules (C.8.4.7 to C.8.4.10)."""
     slices, rows, columns = frames.shape
     made.ImageType = ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"]
@@ -183,13 +206,18 @@ def _image(made: Dataset, frames: NDArray[np.uint16], facts: Acquisition) -> Non
     made.FrameIncrementPointer = 0x00540080
     made.SliceVector, made.NumberOfSlices = list(range(1, slices + 1)), slices
     made.NumberOfEnergyWindows = made.NumberOfDetectors = made.NumberOfRotations = 1
-    made.CountsAccumulated = ""
-    if facts.corrections:
-        made.CorrectedImage = list(facts.corrections)
+    made.CountsAccumulated = "" if tomography.counts is None else tomography.counts
+    corrections = [*facts.corrections, *(term for fact, term in _CORRECTED if getattr(facts, fact))]
+    if corrections:
+        made.CorrectedImage = list(dict.fromkeys(corrections))
+    if facts.reconstruction:
+        made.ProcessingFunction = facts.reconstruction[:64]
     window = _item(EnergyWindowLowerLimit=143, EnergyWindowUpperLimit=175)
     made.EnergyWindowInformationSequence = [_item(EnergyWindowRangeSequence=[window])]
     drug = _item(RadionuclideCodeSequence=[_code(*_IODINE_123)])
     drug.Radiopharmaceutical = facts.radiopharmaceutical or "Ioflupane I-123"
+    if drug.Radiopharmaceutical.startswith("Ioflupane"):
+        drug.RadiopharmaceuticalCodeSequence = [_code(*_IOFLUPANE)]
     if facts.activity_mbq is not None:
         drug.RadionuclideTotalDose = round(facts.activity_mbq, 3)
     if facts.hours_after_injection is not None and facts.hours_after_injection < 12:
@@ -199,13 +227,13 @@ def _image(made: Dataset, frames: NDArray[np.uint16], facts: Acquisition) -> Non
 
 
 def _geometry(made: Dataset, affine: geometry.Affine, sign: int, facts: Acquisition) -> None:
-    """NM detector, tomographic acquisition and reconstruction modules (C.8.4.11, C.8.4.12, C.8.4.15)."""
+    """NM detector and reconstruction modules (C.8.4.11, C.8.4.15)."""
     columns, rows, slices = geometry.spacing_mm(affine)
     directions = affine[:3, :3] / geometry.spacing_mm(affine)
     made.PixelSpacing = [_ds(rows), _ds(columns)]
     made.SliceThickness, made.SpacingBetweenSlices = _ds(slices), _ds(sign * slices)
     if facts.filter:
-        made.ConvolutionKernel = facts.filter[:16]
+        made.ConvolutionKernel = _in_pieces(facts.filter)
     made.DetectorInformationSequence = [
         _item(
             CollimatorGridName=(facts.collimator or "LEHR")[:16],
@@ -215,17 +243,33 @@ def _geometry(made: Dataset, affine: geometry.Affine, sign: int, facts: Acquisit
             ImageOrientationPatient=[_ds(value) for value in [*directions[:, 0], *directions[:, 1]]],
         )
     ]
-    frames = made.NumberOfFrames
+
+
+def _in_pieces(text: str) -> list[str]:
+    """Words of `text` in as few values of VR SH as they need; the reader puts them together again."""
+    pieces = [""]
+    for word in text.split():
+        joined = f"{pieces[-1]} {word}".strip()
+        if len(joined) <= _SH:
+            pieces[-1] = joined
+        else:
+            pieces.append(word[:_SH])
+    return [piece for piece in pieces if piece]
+
+
+def _rotation(made: Dataset, tomography: Tomography, facts: Acquisition) -> None:
+    """NM tomographic acquisition module (C.8.4.12): one full turn, step and shoot."""
     made.TypeOfDetectorMotion = "STEP AND SHOOT"
+    radius = "" if tomography.radius_mm is None else _ds(tomography.radius_mm)
     made.RotationInformationSequence = [
         _item(
             StartAngle=0,
-            AngularStep=3,
+            AngularStep=_ds(360 / tomography.angles),
             RotationDirection="CW",
             ScanArc=360,
             ActualFrameDuration=round((facts.frame_duration_s or 0) * 1000),
-            RadialPosition="",
-            NumberOfFramesInRotation=frames,
+            RadialPosition=radius,
+            NumberOfFramesInRotation=tomography.angles,
         )
     ]
 

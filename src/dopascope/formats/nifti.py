@@ -24,7 +24,8 @@ from dopascope.formats.nifti_header import (
     sniff_version,
 )
 from dopascope.formats.registry import ReadOptions, reader
-from dopascope.volume import Source, Volume
+from dopascope.formats.sidecar import FROM_SIDECAR, sidecar_of
+from dopascope.volume import Acquisition, Source, Volume
 
 _PAIR_SUFFIXES: Final = (".hdr", ".hdr.gz", ".img", ".img.gz")
 
@@ -38,7 +39,8 @@ def _sniff(blob: Blob) -> bool:
 def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
     """One volume of a NIfTI file, float32 `(I, J, K)` in the file's own axis order.
 
-    Trailing axes of length 1 are dropped; of a real 4-D file `options.frame` chooses the volume.
+    Trailing axes of length 1 are dropped; of a real 4-D file `options.frame` chooses the volume. How the scan was made
+    comes from the JSON file of ours beside it (`formats.sidecar`), where there is one.
 
     Raises:
         GeometryError: no orientation (also Analyze 7.5), or a contradictory one.
@@ -47,6 +49,7 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         UnreadableError: damaged, truncated, or claiming more than is there.
     """
     head_blob = first_of_pair(blobs[0])
+    facts = sidecar_of(blobs[0])
     with ForwardReader(head_blob, options.limits) as stream:
         header = _read_header(stream, head_blob)
         frame = chosen_frame(header.name, header.volumes, options.frame)
@@ -65,10 +68,10 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         format="nifti",
         sha256=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
         files=len(digests),
-        assumed=notes(header) + assumed,
+        assumed=notes(header) + assumed + ((FROM_SIDECAR,) if facts else ()),
         orientation_from=orientation,
     )
-    return Volume(data, grid, source=source)
+    return Volume(data, grid, facts or Acquisition(), source)
 
 
 def _read_header(stream: ForwardReader, blob: Blob) -> NiftiHeader:

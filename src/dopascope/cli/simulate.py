@@ -1,0 +1,126 @@
+"""`dopascope simulate`: a cohort of simulated people, scanned and with the truth beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from dopascope.cli.talk import data, say, say_assumed, verb
+
+if TYPE_CHECKING:
+    from dopascope.simulate import Plan
+    from dopascope.simulate.run import Progress
+
+IDEAL_UP_TO: Final = 100
+"""Larger cohorts get no ideal ratios unless asked for: they take seconds for each scan."""
+LINES: Final = 20
+"""Counts on stderr of a run without a terminal."""
+
+SubjectsOption = Annotated[int, typer.Option("--subjects", help="How many people.", metavar="N")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="The same seed gives the same bytes; a whole number from 0.", metavar="S")
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the cohort, new or to go on with.", metavar="DIR")]
+ModalityOption = Annotated[str, typer.Option("--modality", help="What is simulated: dat.", metavar="dat|t1")]
+PhysicsOption = Annotated[
+    str,
+    typer.Option(
+        "--physics",
+        help="Calibrated cameras in image space, or projections and their reconstruction (needs [learn]).",
+        metavar="image|projection",
+    ),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="How scans are stored.", metavar="nifti|dicom")]
+SitesOption = Annotated[
+    str | None,
+    typer.Option("--sites", help="Sites to scan at, equally often; default: all (docs/phantom.md).", metavar="A,B"),
+]
+MixOption = Annotated[
+    str | None,
+    typer.Option("--mix", help="Shares of groups, such as healthy=.5,pd=.5; together 1.", metavar="GROUP=SHARE,..."),
+]
+SignOption = Annotated[
+    str,
+    typer.Option("--spacing-sign", help="How DICOM slices are stacked.", metavar="both|positive|negative"),
+]
+IdealOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--ideal/--no-ideal",
+        help=f"Ideal measured ratios in truth.tsv; default: for up to {IDEAL_UP_TO} subjects.",
+        show_default=False,
+    ),
+]
+ProcessesOption = Annotated[int, typer.Option("--processes", help="Worker processes.", metavar="P")]
+
+
+@verb
+def simulate(
+    subjects: SubjectsOption,
+    out: OutOption,
+    seed: SeedOption = 1,
+    modality: ModalityOption = "dat",
+    physics: PhysicsOption = "image",
+    format: FormatOption = "nifti",
+    sites: SitesOption = None,
+    mix: MixOption = None,
+    spacing_sign: SignOption = "both",
+    ideal: IdealOption = None,
+    processes: ProcessesOption = 2,
+) -> None:
+    """Simulate a cohort with known truth: scans, cohort.tsv and truth.tsv. Run again to go on after an interruption.
+
+    Examples: dopascope simulate --subjects 20 --seed 1 --out cohort;
+    dopascope simulate --subjects 100 --out dicom --format dicom --mix healthy=.5,pd=.5
+    """
+    from dopascope.phantom import MIX, SITES
+    from dopascope.simulate import Plan, parse_mix, parse_sites, run
+
+    plan = Plan(
+        subjects=subjects,
+        seed=seed,
+        modality=modality,
+        physics=physics,
+        format=format,
+        sites=tuple(SITES) if sites is None else parse_sites(sites),
+        mix=MIX if mix is None else parse_mix(mix),
+        spacing_sign=spacing_sign,
+        ideal=subjects <= IDEAL_UP_TO if ideal is None else ideal,
+    )
+    _tell(plan, ideal)
+    with _showing(subjects) as progress:
+        cohort = run(plan, out, processes=processes, progress=progress)
+    say(f"Truth: {out / 'truth.tsv'}")
+    data(str(cohort))
+
+
+def _tell(plan: Plan, ideal: bool | None) -> None:
+    say_assumed(plan.assumed())
+    if ideal is None and not plan.ideal:
+        say(f"ASSUMED  no ideal ratios in truth.tsv, with more than {IDEAL_UP_TO} subjects; --ideal adds them")
+
+
+@contextmanager
+def _showing(subjects: int) -> Iterator[Progress]:
+    """How far it is: a bar on a terminal, else counts on stderr."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("Simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=subjects)
+            yield lambda *counts: bar.update(task, completed=counts[0])
+    else:
+        every = max(1, subjects // LINES)
+
+        def count(done: int, kept: int, total: int) -> None:
+            if done % every == 0 or done == total:
+                say(f"  {done}/{total}" + (f"  ({kept} kept)" if kept else ""))
+
+        yield count
