@@ -13,12 +13,13 @@ import argparse
 import numpy as np
 
 from dopascope import geometry
-from dopascope.phantom import CAMERAS, GROUPS, draw_person, draw_pose, scan
+from dopascope.phantom import CAMERAS, draw_person, draw_pose, scan
 from dopascope.space import register
 from dopascope.space.quality import STRIATAL_CENTRE_MM
 
 FIRST_SEED = 1000
 CAMERA_LIST = tuple(CAMERAS.values())
+GROUPS = ("healthy", "pd")
 
 
 def errors(found: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dopascope.phantom import CAMERAS, GROUPS, draw_person, draw_pose, scan
+from dopascope.phantom import CAMERAS, SITES, draw_person, draw_pose, scan
 from dopascope.provenance import write_text
 from dopascope.quant import method_id, quantify, rule
 from dopascope.quant.voi import REFERENCES, SIDES
@@ -18,7 +18,8 @@ from dopascope.space import register
 
 FIRST_SEED = 20_000
 """Far from the seeds of every test, of the calibration of the intervals and of the demonstration."""
-CAMERA_LIST = tuple(CAMERAS.values())
+GROUPS = ("healthy", "pd")
+CAMERA_LIST = (*CAMERAS.values(), *(site.camera for site in SITES.values()))
 
 
 def lower_sides(seed: int, group: str) -> dict[str, dict[str, float]]:
@@ -34,11 +35,11 @@ def lower_sides(seed: int, group: str) -> dict[str, dict[str, float]]:
 
 
 def fitted(people: int) -> rule.RuleFile:
-    """Rules of both references from `people` of each group, FIRST_SEED onwards, the five cameras in turn."""
+    """Rules of both references from `people` of each group, FIRST_SEED onwards, presets and sites in turn."""
     seeds = range(FIRST_SEED, FIRST_SEED + people)
     lows = {group: [lower_sides(seed, group) for seed in seeds] for group in GROUPS}
     provenance = rule.Provenance(
-        population="simulated people of dopascope's phantom, first form: healthy and Parkinson's at diagnosis",
+        population="simulated people of dopascope's phantom: healthy and early Parkinson's",
         healthy=people,
         disease=people,
         seeds=f"{seeds[0]} to {seeds[-1]} in each group",

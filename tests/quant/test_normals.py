@@ -13,21 +13,31 @@ from dopascope.errors import UnreadableError
 from dopascope.quant import load_normals, method_id, quantify
 from dopascope.volume import Acquisition
 
+REGRESSION = {"intercept": 3.0, "age_slope": -0.01, "female": 0.2, "residual_sd": 0.4}
+CAMERA = {"manufacturer": "Nobody", "model": "Eye", "filter": "Butterworth 0.5", "attenuation_corrected": True}
+
 
 @pytest.fixture
 def stored():
-    regression = {"intercept": 3.0, "age_slope": -0.01, "female": 0.2, "residual_sd": 0.4}
     return {
-        "form": "dopascope.normals/1",
+        "form": "dopascope.normals/2",
         "name": "test people",
         "method_id": method_id(),
         "population": "made for this test",
+        "simulated": False,
         "n": 40,
         "age_range": [40, 80],
-        "attenuation_corrected": True,
-        "provenance": "numbers chosen by hand",
-        "regions": {"putamen_left": regression, "caudate_left": regression},
+        "acquisition": CAMERA,
+        "provenance": {"how": "numbers chosen by hand"},
+        "regions": {"putamen_left": REGRESSION, "caudate_left": REGRESSION},
     }
+
+
+@pytest.fixture
+def first_form(stored):
+    kept = {name: stored[name] for name in ("name", "method_id", "population", "n", "age_range", "regions")}
+    facts = {"attenuation_corrected": True, "scatter_corrected": None, "provenance": "numbers chosen by hand"}
+    return {"form": "dopascope.normals/1", **kept, **facts}
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def normals(stored, tmp_path):
 @pytest.fixture
 def corrected(scan, healthy_head):
     made = scan(healthy_head, spacing=(4.0, 4.0, 4.0))
-    return replace(made, volume=replace(made.volume, acquisition=Acquisition(attenuation_corrected=True)))
+    return replace(made, volume=replace(made.volume, acquisition=Acquisition(**CAMERA)))
 
 
 def test_z_and_percent_follow_the_regression(corrected, normals):
@@ -70,7 +80,14 @@ def test_a_region_without_normals_says_so(corrected, normals):
     ("changes", "who", "word"),
     [
         ({"method_id": "other/method/1"}, {"age": 60, "sex": "M"}, "other/method/1"),
-        ({"attenuation_corrected": False}, {"age": 60, "sex": "M"}, "without attenuation correction"),
+        (
+            {"acquisition": CAMERA | {"attenuation_corrected": False}},
+            {"age": 60, "sex": "M"},
+            "attenuation corrected: no there, yes in this scan",
+        ),
+        ({"acquisition": CAMERA | {"model": "Ear"}}, {"age": 60, "sex": "M"}, "model: 'Ear' there, 'Eye' in this"),
+        ({"acquisition": CAMERA | {"filter": "none"}}, {"age": 60, "sex": "M"}, "filter: 'none' there"),
+        ({"sex": "F"}, {"age": 60, "sex": "M"}, "women only"),
         ({}, {"age": 60}, "sex"),
         ({}, {"sex": "F"}, "age"),
         ({}, {}, "age and sex"),
@@ -105,7 +122,10 @@ def test_doubts_about_a_comparison_are_warnings(corrected, normals):
     [
         {"n": "many"},
         {"regions": {"putamen_left": {}}},
-        {"form": "dopascope.normals/2"},
+        {"form": "dopascope.normals/3"},
+        {"simulated": True},
+        {"regions": {"putamen_left": REGRESSION | {"unscaled_covariance": [[1, 0], [0, 1]]}}},
+        {"regions": {"putamen_left": REGRESSION | {"unscaled_covariance": [[1, 0, 0], [0, -1, 0], [0, 0, 1]]}}},
         {"extra": 1},
         {"age_range": [1]},
     ],
@@ -115,8 +135,32 @@ def test_a_faulty_file_is_refused_with_the_field(stored, tmp_path, change):
     path.write_text(json.dumps(stored | change))
     with pytest.raises(UnreadableError) as caught:
         load_normals(path)
-    assert next(iter(change)) in caught.value.found
+    assert next(iter(change)) in caught.value.found or "simulated normals must state" in caught.value.found
     assert caught.value.fix
+
+
+def test_the_older_form_is_read_with_what_it_states(first_form, corrected, tmp_path):
+    path = tmp_path / "normals.json"
+    path.write_text(json.dumps(first_form))
+    found = load_normals(path)
+    assert found.acquisition.attenuation_corrected is True
+    assert found.acquisition.model is None
+    assert found.provenance.how == "numbers chosen by hand"
+    region = quantify(corrected.volume, corrected.pose, normals=found, age=60, sex="F").regions["putamen_left"]
+    assert region.z == pytest.approx((region.sbr - 2.6) / 0.4)
+    path.write_text(json.dumps(first_form | {"attenuation_corrected": False}))
+    refused = quantify(corrected.volume, corrected.pose, normals=load_normals(path), age=60, sex="F")
+    assert "attenuation" in refused.normals_reason
+
+
+def test_the_lines_own_uncertainty_lowers_z(corrected, normals):
+    """s sqrt(1 + x' C x) with C diagonal: 1 + 0.04 + 60^2 * 1e-5 + 0.06 at 60 years for a woman."""
+    covariance = [[0.04, 0, 0], [0, 1e-5, 0], [0, 0, 0.06]]
+    regions = {"putamen_left": REGRESSION | {"unscaled_covariance": covariance}}
+    region = quantify(corrected.volume, corrected.pose, normals=normals(regions=regions), age=60, sex="F").regions[
+        "putamen_left"
+    ]
+    assert region.z == pytest.approx((region.sbr - 2.6) / (0.4 * 1.136**0.5))
 
 
 def test_a_missing_or_huge_file_is_refused(tmp_path):

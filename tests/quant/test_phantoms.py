@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dopascope.phantom import CAMERAS, GROUPS, draw_person, draw_pose, ideal_means, ideal_sbr, scan
+from dopascope.phantom import CAMERAS, draw_person, draw_pose, ideal_means, ideal_sbr, scan
 from dopascope.quant import quantify
 from dopascope.quant.rule import classify
 from dopascope.quant.voi import MEASURED, REFERENCES
 from dopascope.space import register
 
 CAMERA_LIST = tuple(CAMERAS.values())
+GROUPS = ("healthy", "pd")
 COUNTS = (0.5, 1.0, 2.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,11 +74,21 @@ class Estimate:
         return self.value - NORMAL_95 * self.sd, self.value + NORMAL_95 * self.sd
 
 
-def ratios(means: Means) -> dict[str, Estimate]:
-    """Binding ratio of every region, the two large-volume ratios, and every index."""
+def ratios(means: Means, factors: Mapping[str, Estimate] | None = None) -> dict[str, Estimate]:
+    """Binding ratio of every region, the two large-volume ratios, and every index.
+
+    With recovery `factors` a region's ratio is divided by its factor, whose standard deviation goes into the
+    interval (errors of different regions' factors taken as independent); a region without a factor has no ratio.
+    Large-volume ratios are not divided.
+    """
     names = [*voi.MEASURED, *(f"sbr_{name}" for name in voi.LARGE)]
     values, slopes = _bind(means)
     covariance = slopes @ means.covariance @ slopes.T
+    if factors is not None:
+        recovered = np.array([_factor(factors, name) for name in names])
+        values = values / recovered[:, 0]
+        covariance = covariance / np.outer(recovered[:, 0], recovered[:, 0])
+        covariance += np.diag((values * recovered[:, 1] / recovered[:, 0]) ** 2)
     sds = np.sqrt(np.diag(covariance))
     found = {name: Estimate(float(v), float(s)) for name, v, s in zip(names, values, sds, strict=True)}
     for name, formula in INDICES.items():
@@ -85,6 +96,13 @@ def ratios(means: Means) -> dict[str, Estimate]:
         pair, spread = values[[a, b]], covariance[np.ix_([a, b], [a, b])]
         found[name] = (_asymmetry if formula.kind == "asymmetry" else _ratio)(pair, spread)
     return found
+
+
+def _factor(factors: Mapping[str, Estimate], name: str) -> tuple[float, float]:
+    if name not in voi.MEASURED:
+        return 1.0, 0.0
+    found = factors.get(name)
+    return (np.nan, np.nan) if found is None else (found.value, found.sd)
 
 
 def _mixing(means: Means) -> Array:

@@ -64,3 +64,15 @@ class Quantification:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready data with the names of `reading.json`."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any]) -> Quantification:
+        """The quantification that `as_dict` gave, also through JSON. Raises KeyError or TypeError for anything else."""
+        regions = {name: Region(**one | {"interval": _pair(one)}) for name, one in known["regions"].items()}
+        indices = {name: Index(**one | {"interval": _pair(one)}) for name, one in known["indices"].items()}
+        return cls(**{**known, "regions": regions, "indices": indices, "warnings": tuple(known["warnings"])})
+
+
+def _pair(one: Mapping[str, Any]) -> tuple[float, float] | None:
+    found = one["interval"]
+    return None if found is None else (found[0], found[1])

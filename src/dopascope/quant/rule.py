@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dopascope.errors import UnsuitableError, UsageError
-from dopascope.quant.result import Quantification
+from dopascope.quant.result import Quantification, Region
 
 Verdict = Literal["normal", "reduced", "uncertain"]
 
@@ -28,6 +28,18 @@ STRUCTURES: Final = ("putamen", "caudate")
 CAUDATE_FALSE_ALARMS: Final = 0.01
 """Share of simulated healthy people allowed below the caudate threshold: the caudate must not cost specificity,
 since the putamen goes first in Parkinson's disease; it is there for the rare scan with a lost caudate alone."""
+PUTAMEN_OF_EXPECTED: Final = 0.65
+"""Where normals fit the scan, the putamen's threshold as a share of the expected ratio (the deficit rule of the staging
+of neuronal synuclein disease, Simuni et al. 2024, Lancet Neurol 23:178)."""
+CAUDATE_Z: Final = -2.33
+"""And the caudate's, in residual standard deviations: 1 % of the healthy lie below."""
+
+
+WITH_NORMALS: Final = "not calibrated on clinical scans; thresholds follow the normal values that fit this scan"
+WITHOUT_NORMALS: Final = (
+    "not calibrated on clinical scans; no normal values fit this scan, so one threshold set on simulated people holds "
+    "for all cameras: where attenuation or scatter is not corrected, healthy people can fall below it"
+)
 
 
 class _Data(BaseModel):
@@ -124,7 +136,9 @@ def classify(quantification: Quantification, rule: Rule | None = None) -> RuleRe
     """Read a quantification by the rule: reduced, normal, or uncertain where an interval crosses a threshold.
 
     Reduced when the interval of the lower putamen or of the lower caudate lies below its threshold, normal
-    when both lie above theirs, uncertain otherwise. `p_abnormal` is the larger of the two structures'.
+    when both lie above theirs, uncertain otherwise. `p_abnormal` is the larger of the two structures'. Where normal
+    values fit the scan, thresholds follow what is expected there (`PUTAMEN_OF_EXPECTED`, `CAUDATE_Z`): ratios of one
+    person differ by a factor of three between cameras, and one threshold cannot hold for all.
 
     Raises:
         UnsuitableError: the rule was set for another method, or none ships for this one.
@@ -142,8 +156,9 @@ def classify(quantification: Quantification, rule: Rule | None = None) -> RuleRe
     seen = {name: _lowest(quantification, name) for name in STRUCTURES}
     missing = [name for name, low in seen.items() if low is None]
     found = {name: low for name, low in seen.items() if low is not None}
-    verdicts = {name: _side(low, getattr(rule, name).threshold) for name, low in found.items()}
-    p, interval = _probability(rule, found)
+    curves = {name: _curve(name, low, getattr(rule, name)) for name, low in found.items()}
+    verdicts = {name: _side(low, curves[name].threshold) for name, low in found.items()}
+    p, interval = _probability(curves, found)
     return RuleResult(
         id="sbr-rule",
         kind="rule",
@@ -154,10 +169,10 @@ def classify(quantification: Quantification, rule: Rule | None = None) -> RuleRe
         interval_means="p_abnormal at the ends of the ratio's 95 % interval" if interval else None,
         verdict=_combine(verdicts, missing),
         trained_on=rule.provenance.population,
-        calibration="not calibrated on clinical scans; thresholds set on simulated people only",
+        calibration=WITH_NORMALS if any(low.expected is not None for low in found.values()) else WITHOUT_NORMALS,
         votes={
-            name: f"{low.sbr:.2f} ({low.low:.2f} to {low.high:.2f}), threshold {getattr(rule, name).threshold:.2f}: "
-            f"{verdicts[name]}"
+            name: f"{low.sbr:.2f} ({low.low:.2f} to {low.high:.2f}), threshold {curves[name].threshold:.2f}"
+            f"{'' if low.expected is None else f' for an expected {low.expected:.2f}'}: {verdicts[name]}"
             for name, low in found.items()
         },
         reason=f"no ratio with an interval on both sides: {', '.join(missing)}" if missing else None,
@@ -169,11 +184,33 @@ class _Low:
     sbr: float
     low: float
     high: float
+    expected: float | None
+    """By normals that fit the scan; then `residual_sd` is known too."""
+    residual_sd: float | None
+
+    @classmethod
+    def of(cls, region: Region) -> _Low | None:
+        if region.sbr is None or region.interval is None:
+            return None
+        expected, sd = region.expected, None
+        if expected is not None and region.z:
+            sd = (region.sbr - expected) / region.z
+        return cls(region.sbr, *region.interval, expected if sd else None, sd)
+
+
+def _curve(structure: str, low: _Low, shipped: Threshold) -> Threshold:
+    """The threshold for this scan; its width keeps its proportion to it."""
+    if low.expected is None or low.residual_sd is None:
+        return shipped
+    at = PUTAMEN_OF_EXPECTED * low.expected if structure == "putamen" else low.expected + CAUDATE_Z * low.residual_sd
+    if at <= 0:
+        return shipped
+    return shipped.model_copy(update={"threshold": at, "width": shipped.width * at / shipped.threshold})
 
 
 def _lowest(quantification: Quantification, structure: str) -> _Low | None:
     sides = [quantification.regions.get(f"{structure}_{side}") for side in ("left", "right")]
-    known = [_Low(s.sbr, *s.interval) for s in sides if s is not None and s.sbr is not None and s.interval is not None]
+    known = [low for side in sides if side is not None and (low := _Low.of(side)) is not None]
     return min(known, key=lambda low: low.sbr) if len(known) == len(sides) else None
 
 
@@ -189,11 +226,13 @@ def _combine(verdicts: dict[str, Verdict], missing: Sequence[str]) -> Verdict:
     return "uncertain" if missing or "uncertain" in verdicts.values() else "normal"
 
 
-def _probability(rule: Rule, found: dict[str, _Low]) -> tuple[float | None, tuple[float, float] | None]:
+def _probability(
+    curves: dict[str, Threshold], found: dict[str, _Low]
+) -> tuple[float | None, tuple[float, float] | None]:
     if not found:
         return None, None
-    curves = [(getattr(rule, name), low) for name, low in found.items()]
-    curve, low = max(curves, key=lambda pair: pair[0].p_abnormal(pair[1].sbr))
+    name = max(found, key=lambda one: curves[one].p_abnormal(found[one].sbr))
+    curve, low = curves[name], found[name]
     return curve.p_abnormal(low.sbr), (curve.p_abnormal(low.high), curve.p_abnormal(low.low))
 
 

@@ -1,0 +1,128 @@
+"""Reading tab-separated tables strictly: every fault with its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dopascope.errors import UnreadableError
+
+MISSING: Final = "n/a"
+MAX_BYTES: Final = 64 << 20
+"""A cohort of 100,000 scans needs about 20 MB; anything beyond this is something else."""
+_SHOWN: Final = 60
+_OTHERS: Final = {",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    path: Path
+    line: int
+    """From 1, the header being line 1."""
+    columns: tuple[str, ...]
+    cells: dict[str, str]
+    """Column -> cell; missing values (`n/a` or empty) are left out."""
+
+    def get(self, column: str) -> str | None:
+        """The cell, or None where it is missing."""
+        return self.cells.get(column)
+
+    def fault(self, column: str, found: str, expected: str) -> UnreadableError:
+        """The error that this cell cannot be meant."""
+        return fault("A cell of the table cannot be meant.", self.path, self.line, column, found, expected)
+
+    def number(self, column: str, low: float, high: float) -> float | None:
+        """The cell as a number within limits, or None where it is missing.
+
+        Raises:
+            UnreadableError: it is no number, or outside the limits.
+        """
+        text = self.get(column)
+        if text is None:
+            return None
+        try:
+            value = float(text) if text.isascii() and "_" not in text else float("nan")
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise self.fault(column, text, f"a number from {low:g} to {high:g}, or {MISSING}")
+        return value
+
+
+def fault(what: str, path: Path, line: int, column: str, found: str, expected: str) -> UnreadableError:
+    """A table's error, with the place where an editor finds it."""
+    shown = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
+    place = f"{path}, line {line}" + (f", column {column}" if column else "")
+    return UnreadableError(what, where=place, found=shown, expected=expected, fix="Correct this place of the table.")
+
+
+def read_table(path: Path, required: Sequence[str]) -> list[Row]:
+    """The rows of a tab-separated UTF-8 file with a header line. Empty lines are left out.
+
+    Raises:
+        UnreadableError: not readable, too large, not UTF-8 text, another delimiter, a column missing, named twice or
+            unnamed, a line with too few or too many cells, or no row.
+    """
+    lines = _lines(path)
+    header = [name.strip() for name in lines[0].split("\t")]
+    _check_header(path, lines[0], header, required)
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) != len(header):
+            expected = f"{len(header)} cells, as the header has"
+            raise fault("A line of the table is too short or long.", path, number, "", f"{len(cells)} cells", expected)
+        named = dict(zip(header, cells, strict=True))
+        rows.append(
+            Row(path, number, tuple(header), {name: cell for name, cell in named.items() if cell not in ("", MISSING)})
+        )
+    if not rows:
+        raise fault("The table has no rows.", path, 1, "", "the header alone", "a row for each scan")
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    expected = "tab-separated UTF-8 text with a header line"
+    try:
+        with open(path, "rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        fix = "Check the path."
+        raise UnreadableError(
+            "The table cannot be opened.", where=path, found=error.strerror or str(error), expected=expected, fix=fix
+        ) from error
+    if len(raw) > MAX_BYTES:
+        raise fault("The table is too large.", path, 1, "", f"more than {MAX_BYTES} bytes", expected)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise fault(
+            "The table is not UTF-8 text.", path, line, "", f"byte {raw[error.start]:#04x}", expected
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise fault("The table is not text.", path, line, "", "a zero byte", expected)
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _check_header(path: Path, line: str, header: list[str], required: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing and "\t" not in line and len(required) > 1:
+        other = next((words for mark, words in _OTHERS.items() if mark in line), None)
+        if other is not None:
+            found = f"cells separated by {other}"
+            raise fault("The table has another delimiter.", path, 1, "", found, "cells separated by tabs")
+    if missing:
+        found = f"columns {', '.join(header)}"
+        raise fault("A column is missing.", path, 1, missing[0], found, f"columns {', '.join(required)}")
+    for name in header:
+        if not name or header.count(name) > 1:
+            found = f"{header.count(name)} columns of this name" if name else "a column without a name"
+            raise fault("The header cannot be meant.", path, 1, name or "unnamed", found, "one name for each column")
