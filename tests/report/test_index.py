@@ -54,6 +54,35 @@ def test_the_lowest_putamen_is_the_lower_side_with_its_interval(
     assert entry.lowest_putamen == (f"{right.sbr:.2f}", f"{low:.2f} to {high:.2f}, right")
 
 
+def test_the_lowest_z_is_the_lower_side_or_the_reason_why_there_is_none(
+    examinations: dict[str, Examination], tmp_path: Path, parse: Any
+) -> None:
+    reading = examinations["reduced"].reading
+    numbers = reading.quantification
+    assert numbers is not None
+    values = {"putamen_right": -1.26, "putamen_left": -4.04, "caudate_left": -9.0}
+    regions = {name: one.model_copy(update={"z": values.get(name)}) for name, one in numbers.regions.items()}
+    shown = {}
+    for kind, update in (
+        ("with", {"regions": regions}),
+        (
+            "without",
+            {
+                "regions": {name: one.model_copy(update={"z": None}) for name, one in regions.items()},
+                "normals_reason": "no normals fit; the nearest are of another camera",
+            },
+        ),
+    ):
+        changed = reading.model_copy(update={"quantification": numbers.model_copy(update=update)})
+        shown[kind] = report.IndexEntry(kind, changed, tmp_path / "report.html")
+    assert shown["with"].lowest_z == ("−4.0", "left")
+    assert shown["without"].lowest_z == ("–", "no normals fit")
+    assert report.IndexEntry.of("x", examinations["refused"], tmp_path).lowest_z == ("–", "")
+    page = report.write_index(list(shown.values()), tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "−4.0" in parse(page).text
+    assert "no normals fit" in parse(page).text
+
+
 @pytest.mark.parametrize("kind", ["refused", "picture"])
 def test_what_was_not_read_has_no_ratio(examinations: dict[str, Examination], kind: str, tmp_path: Path) -> None:
     entry = report.IndexEntry.of("x", examinations[kind], tmp_path / "report.html")

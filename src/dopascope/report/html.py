@@ -24,7 +24,7 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
     refused = reading.verdict == "refused"
     numbers = None if refused else reading.quantification
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             r=reading,
@@ -62,7 +62,7 @@ def render_index(
     """The page that lists many readings, each with the link to its report."""
     verdicts: Counter[str] = Counter(entry.reading.verdict for entry, _ in lines)
     return (
-        _environment()
+        environment()
         .get_template("index.html.j2")
         .render(
             lines=lines,
@@ -92,7 +92,8 @@ def _css(rgb: tuple[int, int, int]) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of this package: every text escaped, what cannot be seen spelt out, a missing name an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

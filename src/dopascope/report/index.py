@@ -48,6 +48,19 @@ class IndexEntry:
         return wording.number(sbr), f"{wording.interval(one.interval)}, {wording.sided(name)[1]}"
 
     @property
+    def lowest_z(self) -> tuple[str, str]:
+        """The lower of the two putaminal z-scores and its side, as text; without one a dash and the reason in short."""
+        numbers = self.reading.quantification
+        if numbers is None or self.reading.verdict == "refused":
+            return wording.NONE, ""
+        found = [(numbers.regions[name].z, name) for name in PUTAMEN if name in numbers.regions]
+        known = [(z, name) for z, name in found if z is not None]
+        if not known:
+            return wording.NONE, (numbers.normals_reason or "").partition(";")[0]
+        z, name = min(known)
+        return wording.number(z, 1), wording.sided(name)[1]
+
+    @property
     def agreement(self) -> str:
         """The disagreement, or that the readers agree, or that fewer than two answered."""
         answered = [one for one in self.reading.readers if one.verdict != "refused"]

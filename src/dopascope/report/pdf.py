@@ -13,7 +13,6 @@ from reportlab.platypus import (
     KeepInFrame,
     KeepTogether,
     Paragraph,
-    SimpleDocTemplate,
     Spacer,
     Table,
 )
@@ -23,10 +22,9 @@ from dopascope.reading.schema import DISCLAIMER, QuantificationPart, Reading
 from dopascope.report import colour, content, figures, tiles, wording
 from dopascope.report import pdf_text as words
 from dopascope.report.pdf_drawing import BarChart, Film, Keys, ScaleBar, TickRow
-from dopascope.report.pdf_text import markup, text
+from dopascope.report.pdf_text import MM, markup, text
 from dopascope.volume import SliceImage
 
-MM: Final = 72 / 25.4
 WIDTH: Final = 186 * MM
 
 ROOM: Final = 22 * MM
@@ -69,20 +67,8 @@ def render(examination: Examination, drawn: figures.Figures, *, compress: bool =
     """`report.pdf` of an examination; `compress=False` leaves the page streams readable, for tests."""
     reading = examination.reading
     stream = BytesIO()
-    document = SimpleDocTemplate(
-        stream,
-        pagesize=(210 * MM, 297 * MM),
-        leftMargin=12 * MM - 6,
-        rightMargin=12 * MM - 6,
-        topMargin=10 * MM,
-        bottomMargin=12 * MM,
-        title=f"dopascope reading of {wording.visible(reading.scan.source)}",
-        author=f"dopascope {wording.visible(reading.software.get('dopascope', ''))}",
-        subject=DISCLAIMER,
-        lang="en",
-        invariant=1,
-        pageCompression=int(compress),
-    )
+    title = f"dopascope reading of {wording.visible(reading.scan.source)}"
+    document = words.a4(stream, title, reading.software.get("dopascope", ""), compress=compress)
     foot = f"{DISCLAIMER}   {content.short_hash(reading.scan.sha256)}   {reading.scan.source}"
     document.build(list(_story(examination, drawn)), canvasmaker=words.foot_canvas(foot))
     return stream.getvalue()
@@ -189,7 +175,8 @@ def _ratios(numbers: QuantificationPart) -> Iterator[Flowable]:
     table = content.ratio_table(numbers)
     yield Spacer(1, 3)
     yield _ratio_rows(table)
-    explained = "Bar: SBR; line: its interval" + ("; orange: expected at this age and sex." if table.compared else ".")
+    expected = f"; orange: expected at this age and sex, from {numbers.normals}" if table.compared else ""
+    explained = f"Bar: SBR; line: its interval{expected}."
     method = f"Method {numbers.method_id}, reference {wording.plain(numbers.reference_region)}. {explained}"
     notes = [method, *(f"Warning: {one}" for one in numbers.warnings)]
     if table.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from functools import cache
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,12 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Paragraph
+from reportlab.platypus import Paragraph, SimpleDocTemplate
 
+from dopascope.reading.schema import DISCLAIMER
 from dopascope.report import wording
 
+MM: Final = 72 / 25.4
 INK: Final = HexColor("#1b2430")
 SOFT: Final = HexColor("#56606d")
 LINE: Final = HexColor("#cfd5dd")
@@ -52,6 +55,24 @@ VERDICT: Final = _style("verdict", 21, fontName=BOLD)
 SAYS: Final = _style("says", 9)
 LOUD: Final = _style("loud", 11)
 CODE: Final = _style("code", 6.6, fontName="Courier")
+
+
+def a4(stream: BytesIO, title: str, version: str, *, compress: bool = True) -> SimpleDocTemplate:
+    """An A4 document of dopascope `version`: margins, disclaimer and the same bytes for the same content."""
+    return SimpleDocTemplate(
+        stream,
+        pagesize=(210 * MM, 297 * MM),
+        leftMargin=12 * MM - 6,
+        rightMargin=12 * MM - 6,
+        topMargin=10 * MM,
+        bottomMargin=12 * MM,
+        title=title,
+        author=f"dopascope {wording.visible(version)}",
+        subject=DISCLAIMER,
+        lang="en",
+        invariant=1,
+        pageCompression=int(compress),
+    )
 
 
 def text(words: str, style: ParagraphStyle = BODY) -> Paragraph:
