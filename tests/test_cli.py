@@ -17,6 +17,7 @@ from dopascope import __version__, phantom
 from dopascope.cli import app as program
 from dopascope.errors import DopascopeError
 from dopascope.reading.schema import json_schema
+from interruptible import started
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +178,124 @@ def test_errors_survive_the_way_home_from_a_worker() -> None:
     assert str(back) == str(there)
 
 
+QUICK = ("--sites", "siemens-leap-fbp", "--no-ideal", "--processes", 1)
+
+
+def test_simulate_prints_the_table_and_counts_aloud(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = run("simulate", "--subjects", 1, "--seed", 3, "--out", "made", *QUICK, "--mix", "et=1", "--format", "dicom")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "made/cohort.tsv\n"
+    assert "1/1" in done.stderr
+    assert "ASSUMED  poses" in done.stderr
+    (line,) = (tmp_path / "made" / "cohort.tsv").read_text().splitlines()[1:]
+    assert line.split("\t")[3:7] == ["scans/sub-00001_ses-01.dcm", "dat", "ET", "siemens-leap-fbp"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
+def test_simulate_shows_a_bar_on_a_terminal_only(tmp_path: Path) -> None:
+    import os
+    import pty
+
+    words = ["simulate", "--subjects", "1", "--out", str(tmp_path / "made"), *map(str, QUICK)]
+    reader, terminal = pty.openpty()
+    command = [sys.executable, "-m", "dopascope", *words]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(reader, 65536)
+        except OSError:  # Linux says so where the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(reader)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert said.decode() == f"{tmp_path / 'made' / 'cohort.tsv'}\n"
+    assert b"Simulating" in shown
+    assert b"1/1" in shown
+    assert b"\x1b[" in shown
+    piped = subprocess.run(command, capture_output=True, check=True)
+    assert b"1/1  (1 kept)" in piped.stderr
+    assert b"\x1b[" not in piped.stderr
+
+
+def test_large_cohorts_have_no_ideal_ratios_and_say_so(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").write_text("mine")
+    few = run("simulate", "--subjects", 100, "--out", "taken")
+    many = run("simulate", "--subjects", 101, "--out", "taken")
+    asked = run("simulate", "--subjects", 101, "--out", "taken", "--ideal")
+    assert few.exit_code == many.exit_code == asked.exit_code == 2
+    assert "no ideal ratios" in many.stderr
+    assert "no ideal ratios" not in few.stderr + asked.stderr
+    assert "mine.txt" in many.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "--subjects"),
+        (["--subjects", 0], "subjects"),
+        (["--subjects", "many"], "--subjects"),
+        (["--seed", -1], "seed"),
+        (["--seed", 0.5], "--seed"),
+        (["--modality", "t1"], "T1"),
+        (["--physics", "magic"], "physics"),
+        (["--format", "mgz"], "format"),
+        (["--sites", "nowhere"], "nowhere"),
+        (["--mix", "healthy=.5,pd=.6"], "mix"),
+        (["--mix", "healthy"], "mix"),
+        (["--mix", "elves=1"], "elves"),
+        (["--spacing-sign", "up"], "spacing_sign"),
+        (["--processes", 0], "processes"),
+    ],
+)
+def test_impossible_cohorts_are_refused_by_field(run, tmp_path: Path, arguments: list[object], word: str) -> None:  # type: ignore[no-untyped-def]
+    needed = ["--subjects", 2] if arguments and "--subjects" not in arguments else []
+    done = run("simulate", "--out", "made", *needed, *arguments)
+    assert done.exit_code == 2
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_demo_draws_every_group_on_three_cameras() -> None:
+    from collections import Counter
+
+    from dopascope.cli.demo import DRAWN, _plan
+
+    plan = _plan()
+    drawn = [plan.participant(number) for number in range(1, DRAWN + 1)]
+    assert DRAWN == 24
+    assert {one.group for one in drawn} == set(phantom.GROUPS)
+    sites = Counter(one.site for one in drawn)
+    assert len(sites) == 3
+    assert min(sites.values()) >= 5
+    assert len({phantom.SITES[name].collimator for name in sites}) == 3
+
+
+def test_a_demo_scan_that_was_read_is_kept_until_it_changes(tmp_path: Path) -> None:
+    from dopascope.cli.demo import _job, _plan, _read_one
+
+    plan = _plan()
+    job = _job(plan.participant(1), tmp_path, tmp_path / "none")
+    phantom.write(phantom.example(seed=2, group="pd")[0], job.scan, format="dicom")
+    first, again = _read_one(job), _read_one(job)
+    assert first.entry is not None
+    assert "(kept)" not in first.text
+    assert again.text == f"{first.text} (kept)"
+    job.scan.write_bytes(b"no scan any more")
+    failed = _read_one(job)
+    assert failed.entry is None
+    assert failed.text.startswith("failed")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_an_interrupted_demo_goes_on(tmp_path: Path) -> None:
     command = [
@@ -189,13 +308,13 @@ def test_an_interrupted_demo_goes_on(tmp_path: Path) -> None:
         "--models-dir",
         str(tmp_path / "none"),
     ]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    first = started(command)
     done = tmp_path / "demo" / "readings"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not list(done.glob("*/report.pdf")):
         time.sleep(0.2)
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=120)
     assert first.returncode == 130, said
     assert "goes on" in said
     kept = len(list(done.glob("*/reading.json")))

@@ -32,6 +32,7 @@ FLOORS = {
     "augment": 8,
     "nets": 8,
     "learn": 9,
+    "simulate": 9,
     "tasks": 10,
     "study": 11,
     "explain": 11,

@@ -211,4 +211,4 @@ def test_without_torch_the_pip_command_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch_file.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError) as caught:
         add_dat_spect_ud(folder, tmp_path / "models")
-    assert caught.value.fix == 'pip install "dopascope[learn]"'
+    assert "pip install -e '.[learn]' -c constraints/cpu.txt" in caught.value.fix

@@ -207,7 +207,7 @@ def test_without_torch_the_pip_command_is_told(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(torch_file.importlib.util, "find_spec", lambda name: None if name == "torch" else known(name))
     with pytest.raises(MissingExtraError) as caught:
         torch_file.read_weights([tmp_path / "x"])
-    assert caught.value.fix == 'pip install "dopascope[learn]"'
+    assert "pip install -e '.[learn]' -c constraints/cpu.txt" in caught.value.fix
     assert "torch" in caught.value.found
 
 

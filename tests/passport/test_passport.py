@@ -17,7 +17,7 @@ CAMERAS = sorted(phantom.CAMERAS)
 
 
 def dat_scan(number: int, camera: str = "lehr-osem", **pose: object) -> Volume:
-    person = phantom.draw_person(number, phantom.GROUPS[number % len(phantom.GROUPS)])
+    person = phantom.draw_person(number, phantom.GROUPS[number % 2])
     return phantom.scan(person, phantom.CAMERAS[camera], phantom.draw_pose(number, **pose), seed=number)[0]
 
 

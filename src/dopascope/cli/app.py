@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from dopascope import __version__
-from dopascope.cli import demo, doctor, inspect, models, read
+from dopascope.cli import demo, doctor, inspect, models, quantify, read, selftest, simulate
 from dopascope.cli.talk import say
 
 app = typer.Typer(
@@ -22,9 +22,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("read")(read.read)
+app.command("quantify")(quantify.quantify)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
+app.command("selftest")(selftest.selftest)
 app.add_typer(models.app, name="models")
 
 

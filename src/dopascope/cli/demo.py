@@ -1,14 +1,11 @@
-"""`dopascope demo`: simulate people, read them all, and end with an index page. No torch, no network."""
+"""`dopascope demo`: simulate people on three cameras, read them all, end with an index page. No torch, no network."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,67 +17,50 @@ from dopascope.errors import DopascopeError, SomeScansFailedError
 
 if TYPE_CHECKING:
     from dopascope import report
-    from dopascope.phantom.people import Group
     from dopascope.reading import Examination
+    from dopascope.simulate import Participant, Plan
 
-GROUPS: Final[tuple[Group, ...]] = ("healthy", "pd")
-DRAWN: Final = 12
-FIRST_SEED: Final = 100
-"""Seeds 100 to 111: the tests and the tuning of the phantom use others."""
+DRAWN: Final = 24
+SEED: Final = 2
+"""Draws every group and uses each camera about equally; the tests and the tuning of the phantom use other people."""
+SITES: Final = ("ge-lehr-osem-chang", "mediso-leuhr-osem-rr-chang-tew", "siemens-lehr-osem")
+MIX: Final = {
+    "healthy": 0.3,
+    "pd": 0.25,
+    "advanced_pd": 0.1,
+    "et": 0.1,
+    "swedd": 0.1,
+    "atypical": 0.1,
+    "borderline": 0.05,
+}
+TRULY: Final = {True: "reduced", False: "normal", None: "left open"}
+SCAN: Final = "{out}/scans/sub-{number:05d}_ses-01.dcm"
 
 NEXT: Final = (
-    "`{program} inspect {out}/scans/demo-01.dcm` says what a file holds, and prints its passport.",
+    f"`{{program}} inspect {SCAN}` says what a file holds, and prints its passport.",
     "`{program} read YOUR_SCAN --out reading` reads a scan of yours: a DICOM file or folder, a zip, or NIfTI.",
-    "`{program} read {out}/scans/demo-07.dcm --shift 0,4,0 --out shifted` shows how far the ratios move with the head.",
+    f"`{{program}} read {SCAN} --shift 0,4,0 --out shifted` shows how far the ratios move with the head.",
+    "`{program} simulate --subjects 10 --out cohort` makes a cohort of your own, with the truth beside it.",
     "`{program} models add dat-spect-ud FOLDER` adds the 25 public networks trained on real scans (docs/models.md).",
     "`{program} doctor` checks this installation.",
 )
 MADE: Final = (
-    f"{DRAWN} simulated people, half of them with an asymmetric dopamine deficit, each on one of several simulated "
-    "cameras, in a pose and an axis order of its own; every other scan is stored as DICOM, the rest as NIfTI.",
+    f"{DRAWN} simulated people on three simulated cameras: healthy, Parkinson's disease early and advanced, essential "
+    "tremor, scans without evidence of a deficit (SWEDD), atypical parkinsonism and borderline cases, each in a "
+    "pose and an axis order of their own, stored as DICOM. What is true of them stands in truth.tsv.",
+    "z is against simulated healthy people on the same camera.",
     "No figure here is of a real person, and none may be compared with clinical figures.",
 )
 
 
 @dataclass(frozen=True)
 class Job:
-    """One simulated person: what to draw and where to put it."""
+    """One simulated person: the scan and where its reading goes."""
 
-    name: str
-    seed: int
-    group: Group
+    participant: Participant
     scan: Path
     folder: Path
     models_dir: Path | None
-
-
-@verb
-def demo(
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for scans, readings and the index page.", metavar="DIR")
-    ] = Path("demo"),
-    models_dir: options.ModelsDirOption = None,
-) -> None:
-    """Simulate twelve people, read them all and make an index page. Run again to go on after an interruption.
-
-    Example: dopascope demo --out demo
-    """
-    jobs = [_job(number, out, models_dir) for number in range(1, DRAWN + 1)]
-    say(f"Simulating and reading {DRAWN} people into {out} (half of them with a dopamine deficit) ...")
-    made: dict[str, Outcome] = {}
-    for job, outcome in _work(jobs):
-        made[job.name] = outcome
-        say(f"  {len(made):2d}/{DRAWN}  {job.name}  drawn {job.group:<8} {outcome.text}")
-    steps = [step.format(program=_program(), out=out) for step in NEXT]
-    data(str(_index([made[job.name] for job in jobs], out, steps)))
-    say("\nOpen that page in a browser. What to try next:")
-    for step in steps:
-        say(f"  {step.replace('`', '')}")
-    failed = sum(outcome.entry is None for outcome in made.values())
-    if failed:
-        raise SomeScansFailedError(
-            "Some scans could not be read.", found=f"{failed} of {DRAWN}", fix="See the lines above."
-        )
 
 
 @dataclass(frozen=True)
@@ -91,44 +71,65 @@ class Outcome:
     entry: report.IndexEntry | None = None
 
 
-def _job(number: int, out: Path, models_dir: Path | None) -> Job:
-    name = f"demo-{number:02d}"
-    # Every other scan is stored as a camera would store it.
-    suffix = ".dcm" if number % 2 else ".nii.gz"
-    group = GROUPS[(number - 1) // (DRAWN // len(GROUPS))]
-    return Job(name, FIRST_SEED + number, group, out / "scans" / f"{name}{suffix}", out / "readings" / name, models_dir)
+@verb
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for scans, readings and the index page.", metavar="DIR")
+    ] = Path("demo"),
+    models_dir: options.ModelsDirOption = None,
+) -> None:
+    """Simulate 24 people, read them all and make an index page. Run again to go on after an interruption.
+
+    Example: dopascope demo --out demo
+    """
+    from dopascope import simulate
+
+    processes = min(2, os.cpu_count() or 1)
+    say(f"Simulating {DRAWN} people on {len(SITES)} cameras into {out} ...")
+    plan = _plan()
+    simulate.run(plan, out, processes=processes)
+    jobs = [_job(plan.participant(number), out, models_dir) for number in range(1, DRAWN + 1)]
+    say("Reading them ...")
+    made: dict[int, Outcome] = {}
+    for job, outcome in simulate.each(_read_one, jobs, processes):
+        made[job.participant.number] = outcome
+        drawn = job.participant
+        say(f"  {len(made):2d}/{DRAWN}  {drawn.participant_id}  drawn {drawn.group:<11} {outcome.text}")
+    steps = [step.format(program=_program(), out=out, number=1) for step in NEXT]
+    data(str(_index([made[job.participant.number] for job in jobs], out, steps)))
+    say("\nOpen that page in a browser. What to try next:")
+    for step in steps:
+        say(f"  {step.replace('`', '')}")
+    failed = sum(outcome.entry is None for outcome in made.values())
+    if failed:
+        raise SomeScansFailedError(
+            "Some scans could not be read.", found=f"{failed} of {DRAWN}", fix="See the lines above."
+        )
 
 
-def _work(jobs: list[Job]) -> Iterator[tuple[Job, Outcome]]:
-    """Each job with what came of it, as they finish; two at a time where there are two cores."""
-    pool = ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn"))
-    try:
-        running = {pool.submit(_simulate_and_read, job): job for job in jobs}
-        for done in as_completed(running):
-            yield running[done], done.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _plan() -> Plan:
+    from dopascope.simulate import Plan
+
+    return Plan(DRAWN, SEED, format="dicom", sites=SITES, mix=MIX, ideal=False)
 
 
-def _simulate_and_read(job: Job) -> Outcome:
+def _job(participant: Participant, out: Path, models_dir: Path | None) -> Job:
+    scan = Path(SCAN.format(out=out, number=participant.number))
+    return Job(participant, scan, out / "readings" / participant.participant_id, models_dir)
+
+
+def _read_one(job: Job) -> Outcome:
     """Runs in a worker; a failure is told, not raised, so that the others go on."""
     from dopascope import report
 
     try:
-        _simulate(job)
         examination, how = _read(job)
     except DopascopeError as error:
         return Outcome(f"failed: {error.what} {error.found}")
-    entry = report.IndexEntry.of(job.name, examination, job.folder / "report.html", truth=f"drawn {job.group}")
+    drawn = job.participant
+    truth = f"drawn {drawn.group}, truly {TRULY[drawn.person().abnormal]}, {drawn.site}"
+    entry = report.IndexEntry.of(drawn.participant_id, examination, job.folder / "report.html", truth=truth)
     return Outcome(f"reads {examination.reading.verdict}{how}", entry)
-
-
-def _simulate(job: Job) -> None:
-    from dopascope import phantom
-
-    if not job.scan.exists():
-        volume, _ = phantom.example(seed=job.seed, group=job.group)
-        phantom.write(volume, job.scan, format="dicom" if job.scan.suffix == ".dcm" else "nifti")
 
 
 def _read(job: Job) -> tuple[Examination, str]:

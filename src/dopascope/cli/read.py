@@ -33,7 +33,12 @@ ReferenceOption = Annotated[
     str, typer.Option("--reference", help="Reference region: whole_brain or occipital.", metavar="REGION")
 ]
 NormalsOption = Annotated[
-    Path | None, typer.Option("--normals", help="Normal values as JSON, for z and percent of expected.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--normals",
+        help="Normal values as JSON, for z and percent of expected; without it the shipped ones that fit.",
+        metavar="FILE",
+    ),
 ]
 ShiftOption = Annotated[
     str | None,
@@ -173,7 +178,9 @@ def _show(reading: Reading) -> None:
                 data(f"  {name:<26} not measured: {region.reason}")
             else:
                 low, high = region.interval
-                data(f"  {name:<26} {region.sbr:5.2f}  ({low:.2f} to {high:.2f})")
+                place = "" if region.z is None else f"  z {region.z:+.2f}"
+                data(f"  {name:<26} {region.sbr:5.2f}  ({low:.2f} to {high:.2f}){place}")
+        data(f"Normals    {reading.quantification.normals or f'none: {reading.quantification.normals_reason}'}")
     for one in reading.readers:
         chance = "" if one.p_abnormal is None else f"  p {one.p_abnormal:.2f}, {one.calibration}"
         data(f"Reader     {one.id}: {one.verdict}{chance}")

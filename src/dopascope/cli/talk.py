@@ -55,6 +55,7 @@ def verb(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        """The command; a typed error becomes its text and its exit code."""
         try:
             command(*args, **kwargs)
         except DopascopeError as error:

@@ -155,7 +155,7 @@ def _repeated(
             where=output,
             found=", ".join(sorted(trained - {weight.name for weight in graph.initializer})[:3]),
             expected="every parameter under its own name",
-            fix='Install the versions that are tested: pip install "dopascope[learn]" -c constraints/cpu.txt',
+            fix="Install the tested versions; in dopascope's folder: pip install -e '.[learn]' -c constraints/cpu.txt",
         )
     nodes, weights, answers = [], [], []
     for number, member in enumerate(members):

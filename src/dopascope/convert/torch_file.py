@@ -40,7 +40,7 @@ def require_learn() -> None:
             where="[learn]",
             found=f"not installed: {', '.join(missing)}",
             expected=", ".join(_LEARN_PACKAGES),
-            fix='pip install "dopascope[learn]"',
+            fix="In the folder of dopascope: pip install -e '.[learn]' -c constraints/cpu.txt",
         )
 
 
