@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "geometry": 1,
     "provenance": 1,
+    "processes": 1,
     "volume": 2,
     "formats": 3,
     "atlas": 3,

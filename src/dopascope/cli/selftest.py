@@ -31,7 +31,7 @@ def selftest(
     models_dir: options.ModelsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Put phantoms of known ratio through this installation and judge what it measures. Takes a minute or two.
+    """Put phantoms of known ratio through this installation and judge what it measures. Takes about a minute.
 
     Exit code 0 where every line is within its tolerance, 1 where one is not.
 

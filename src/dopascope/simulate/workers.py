@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 from dopascope.errors import DopascopeError
+from dopascope.processes import one_thread_each, settle
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -32,10 +30,11 @@ def each(function: Callable[[Job], Result], jobs: Iterable[Job], processes: int)
         return
     todo = iter(jobs)
     running: dict[Future[Result], Job] = {}
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=settle)
     try:
         while True:
-            running |= {pool.submit(function, job): job for job in islice(todo, 2 * processes - len(running))}
+            with one_thread_each():
+                running |= {pool.submit(function, job): job for job in islice(todo, 2 * processes - len(running))}
             if not running:
                 return
             for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -49,16 +48,3 @@ def each(function: Callable[[Job], Result], jobs: Iterable[Job], processes: int)
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _settle() -> None:
-    """In a worker: Ctrl-C is the parent's business, and without a parent there is nothing to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

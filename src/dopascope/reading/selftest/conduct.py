@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from dopascope import provenance, quant
 from dopascope.bundle import store
 from dopascope.errors import BundleError, UsageError
 from dopascope.phantom import Camera
+from dopascope.processes import one_thread_each, settle
 from dopascope.reading.selftest import chain as chains
 from dopascope.reading.selftest import phantoms
 from dopascope.reading.selftest.chain import Chain, Found, NotRead, through_files
@@ -147,9 +148,9 @@ def _here(tasks: list[tuple[Any, tuple[Any, ...]]]) -> Iterator[tuple[int, Any]]
 def _in_workers(tasks: list[tuple[Any, tuple[Any, ...]]], workers: int) -> Iterator[tuple[int, Any]]:
     # Ctrl-C reaches every process of a terminal; only this one answers it, and ends the workers it started.
     before = set(active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_belong_to_the_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=settle)
     try:
-        with _interruption_held_back():
+        with _interruption_held_back(), one_thread_each():
             running: dict[Future[Any], int] = {
                 pool.submit(task, *arguments): number for number, (task, arguments) in enumerate(tasks)
             }
@@ -177,19 +178,6 @@ def _interruption_held_back() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if seen:
         signal.raise_signal(signal.SIGINT)
-
-
-def _belong_to_the_parent() -> None:
-    """A worker's first step: leave Ctrl-C to the parent, and end when the parent is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _models(models_dir: Path | None) -> list[dict[str, str]]:
