@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -30,3 +32,12 @@ def test_what_the_user_has_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     found = dict(zip(THREADS, threads_in_a_worker(), strict=True))
     assert found["OMP_NUM_THREADS"] == "3"
     assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("2", "2")])
+def test_the_program_keeps_small_products_on_one_thread(before: str | None, after: str) -> None:
+    known = {name: value for name, value in os.environ.items() if name not in THREADS}
+    known |= {} if before is None else {"OPENBLAS_NUM_THREADS": before}
+    script = "import os, dopascope.cli; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    found = subprocess.run([sys.executable, "-c", script], env=known, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == after
