@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dopascope.score import auroc_of_people
+
 Lines = Sequence[dict[str, Any]]
 Array = NDArray[np.float64]
 
@@ -95,28 +97,6 @@ def mean_check(
     return Check(name, float(values.mean()), _ends(draws), len(values), published, source, sd, unit)
 
 
-def auroc(scores: Array, positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: the share of pairs in the right order, ties half (Mann and Whitney 1947)."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
-    cases = int(positive.sum())
-    return float((ranks[positive].sum() - cases * (cases + 1) / 2) / (cases * (len(scores) - cases)))
-
-
-def auroc_with_interval(scores: Array, positive: NDArray[np.bool_]) -> tuple[float, tuple[float, float]]:
-    """AUROC and its interval over people drawn within each class."""
-    cases, others = scores[positive], scores[~positive]
-    rng = np.random.default_rng(1)
-    truth = np.arange(len(scores)) < len(cases)
-    draws = [
-        auroc(np.concatenate([rng.choice(cases, len(cases)), rng.choice(others, len(others))]), truth)
-        for _ in range(DRAWS)
-    ]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return auroc(scores, positive), (float(low), float(high))
-
-
 def share(found: int, n: int) -> tuple[float, tuple[float, float]]:
     """A share with its exact (Clopper and Pearson 1934) 95 % interval."""
     from scipy.stats import beta
@@ -187,10 +167,11 @@ def single_feature(lines: Lines) -> list[Check]:
     for site in [None, *sorted({line["site"] for line in lines})]:
         chosen = [line for line in lines if site in (None, line["site"])]
         scores = -np.array([lower_putamen(line) for line in chosen])
-        value, interval = auroc_with_interval(scores, np.array([line["group"] == "pd" for line in chosen]))
+        found = auroc_of_people(scores, [line["group"] == "pd" for line in chosen], range(len(chosen)))
         published = (0.77, 0.90) if site is None else (0.97, 1.0)
         source = "public multi-centre scans, participants' figures" if site is None else "single-camera papers"
-        checks.append(Check(site or "all sites together", value, interval, len(chosen), published, source))
+        interval = (found.low, found.high)
+        checks.append(Check(site or "all sites together", found.value, interval, len(chosen), published, source))
     return checks
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from checks import LABELS, Lines, auroc_with_interval, share
+from checks import LABELS, Lines, share
+
+from dopascope.score import auroc_of_people
 
 TUNING, FINAL = ("dat-spect-ud",), ("dat-spect-robust", "dat-spect-regional")
 """Read on seeds 1 to 400, where priors may be tuned; read once on seeds 401 to 800."""
@@ -19,12 +21,12 @@ def figures(lines: Lines, ensemble: str) -> dict[str, Any]:
     """AUROC, accuracy, share uncertain, overall and by group and site, of one ensemble."""
     known = [line for line in lines if line["abnormal"] is not None]
     scores = np.array([score(line, ensemble) for line in known])
-    value, interval = auroc_with_interval(scores, np.array([line["abnormal"] for line in known]))
+    found = auroc_of_people(scores, [line["abnormal"] for line in known], range(len(known)))
     return {
         "ensemble": ensemble,
         "n": len(known),
-        "auroc": value,
-        "auroc_interval": interval,
+        "auroc": found.value,
+        "auroc_interval": (found.low, found.high),
         **_answers(lines, ensemble),
         "groups": {group: _answers([one for one in lines if one["group"] == group], ensemble) for group in LABELS},
         "normal_swedd": _answers([one for one in lines if one["group"] == "swedd" and not one["abnormal"]], ensemble),
