@@ -133,3 +133,10 @@ class BundleError(DopascopeError):
 
     code = "bundle"
     exit_code = 4
+
+
+class LeakError(DopascopeError):
+    """People, or images made of them, stand on both sides of a split."""
+
+    code = "leak"
+    exit_code = 4

@@ -33,6 +33,13 @@ class CohortScan:
     sex: Sex | None = None
     stated: Acquisition = field(default_factory=Acquisition)
     """What the table says of the acquisition, for headers that are silent (NIfTI has none)."""
+    further: dict[str, str] = field(default_factory=dict)
+    """Cells of other columns, such as covariates."""
+
+    @property
+    def person(self) -> str | None:
+        """The `participant_id`."""
+        return self.cells.get("participant_id")
 
     @property
     def label(self) -> str | None:
@@ -122,6 +129,7 @@ def _scan(folder: Path, row: Row) -> CohortScan:
         name=row.get("scan_id") or named,
         path=folder / named,
         cells={name: cell for name in COLUMNS if (cell := row.get(name)) is not None},
+        further={name: cell for name, cell in row.cells.items() if name not in COLUMNS},
         age=row.number("age", 0, OLDEST),
         sex=letter(sex),
         stated=Acquisition(**known),

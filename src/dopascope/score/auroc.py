@@ -79,9 +79,9 @@ def auroc_of_people(
     drawn = []
     for _ in range(draws):
         chosen = [one[k] for one in classes for k in rng.integers(0, len(one), len(one))]
-        index = np.concatenate(chosen)
-        if truth[index].any() and not truth[index].all():
-            drawn.append(auroc(values[index], truth[index]))
+        taken = np.array([index for found in chosen for index in found])
+        if truth[taken].any() and not truth[taken].all():
+            drawn.append(auroc(values[taken], truth[taken]))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(whole, float(low), float(high), len(values), len(scans))
 
