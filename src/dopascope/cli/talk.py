@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import typer
 
-from dopascope.errors import DopascopeError, UnsuitableError
+from dopascope.errors import DopascopeError, SomeScansFailedError, UnsuitableError
 
 P = ParamSpec("P")
 
@@ -44,8 +44,8 @@ def as_json(value: Any) -> str:
 
 
 def report_error(error: DopascopeError) -> None:
-    """One clear error on stderr; as JSON on stdout too where `--json` was asked for and nothing was printed yet."""
-    if "--json" in sys.argv and not isinstance(error, AnsweredError):
+    """One clear error on stderr; as JSON on stdout too where `--json` was asked for and the answer is not there already."""
+    if "--json" in sys.argv and not isinstance(error, AnsweredError | SomeScansFailedError):
         data(as_json({"error": error.as_dict()}))
     say(f"Error: {error}")
 
