@@ -44,7 +44,7 @@ def as_json(value: Any) -> str:
 
 
 def report_error(error: DopascopeError) -> None:
-    """One clear error on stderr; as JSON on stdout too where `--json` was asked for and the answer is not there already."""
+    """One clear error on stderr; as JSON on stdout too for `--json`, unless the answer is there already."""
     if "--json" in sys.argv and not isinstance(error, AnsweredError | SomeScansFailedError):
         data(as_json({"error": error.as_dict()}))
     say(f"Error: {error}")
