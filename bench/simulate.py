@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
-    from dopascope.simulate import each
+    from dopascope.batch import each
 
     shares = [range(start, chosen.scans, chosen.processes) for start in range(chosen.processes)]
     record: dict[str, Any] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,6 +118,9 @@ class Step:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
+Sex = Literal["F", "M"]
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """What the header says of how the scan was made. `None` means that the header does not say.
@@ -145,6 +148,40 @@ class Acquisition:
     age_years: float | None = None
     sex: str | None = None
     """`F` or `M`; the header's age and sex are kept because reference values need them."""
+
+
+CAMERA_FACTS: Final = ("manufacturer", "model")
+FACTS: Final = (
+    *CAMERA_FACTS,
+    "collimator",
+    "reconstruction",
+    "filter",
+    "attenuation_corrected",
+    "scatter_corrected",
+)
+"""Fields of an `Acquisition` that change a binding ratio, the camera first."""
+
+_LONGEST: Final = 64
+"""Characters of a header's text that are repeated in a sentence (a DICOM LO has no more)."""
+
+
+def said(value: str | bool | None) -> str:
+    """A fact as it stands in a sentence: `'OSEM 8i8s'`, `yes`, `no`, `not stated`."""
+    if value is None:
+        return "not stated"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...")
+
+
+def same(one: str | bool | None, other: str | bool | None) -> bool:
+    """Whether two facts are equal; case and spacing, in which headers of one camera vary, do not count."""
+    return plain(one) == plain(other)
+
+
+def plain(value: str | bool | None) -> str | bool | None:
+    """A fact with case and spacing taken out."""
+    return " ".join(value.split()).casefold() if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dopascope.batch import CohortScan, Measured, normals_of, recovery_of
+from dopascope.batch import Measured, normals_of, recovery_of
 from dopascope.batch.fitting import check_enough, left_out
+from dopascope.cohort import CohortScan
 from dopascope.errors import UnsuitableError, UsageError
 from dopascope.quant import Quantification, Region
 from dopascope.quant.voi import MEASURED

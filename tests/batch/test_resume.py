@@ -7,10 +7,11 @@ import shutil
 
 import pytest
 
-from dopascope.batch import CohortScan, Measured, Settings, measure_all, measure_scan, read_cohort, sheet_text
+from dopascope.batch import Measured, Settings, measure_all, measure_scan, sheet_text
 from dopascope.batch.binding import failed
 from dopascope.batch.resume import side_file
 from dopascope.batch.sheet import HEADER
+from dopascope.cohort import CohortScan, read_cohort
 from dopascope.errors import UnsuitableError, UnsupportedError
 
 

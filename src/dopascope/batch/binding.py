@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dopascope import formats, passport, provenance, quant, space
-from dopascope.batch.cohort import CohortScan, letter
+from dopascope.cohort.scan import CohortScan, letter
 from dopascope.errors import DopascopeError, UnsuitableError, UnsupportedError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.quant import Conditions, Normals, Quantification, Recovery
-from dopascope.quant.conditions import FACTS
-from dopascope.quant.normals import Sex
-from dopascope.volume import Acquisition, Volume
+from dopascope.volume import FACTS, Acquisition, Sex, Volume
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Final
 
 from dopascope import provenance
 from dopascope.batch.binding import Measured
-from dopascope.batch.cohort import CohortScan
 from dopascope.batch.truth import EVERY_SCAN
+from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UnsuitableError, UsageError
 from dopascope.quant import (
     Conditions,

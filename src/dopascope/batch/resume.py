@@ -11,7 +11,7 @@ from typing import Final
 
 from dopascope import provenance
 from dopascope.batch.binding import Measured, Settings, failed, measure_scan
-from dopascope.batch.cohort import CohortScan
+from dopascope.cohort.scan import CohortScan
 
 FORM: Final = "dopascope.quantify-part/1"
 BESIDE: Final = (".json", ".img", ".img.gz", ".hdr", ".hdr.gz")

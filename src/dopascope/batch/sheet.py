@@ -8,8 +8,8 @@ from typing import Final
 
 from dopascope import __version__, provenance
 from dopascope.batch.binding import Measured
-from dopascope.batch.cohort import COLUMNS
-from dopascope.batch.table import MISSING
+from dopascope.cohort.scan import COLUMNS
+from dopascope.cohort.table import MISSING
 from dopascope.quant.ratios import INDICES
 from dopascope.quant.voi import LARGE, MEASURED
 

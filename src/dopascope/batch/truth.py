@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from dopascope.batch.table import MISSING, read_table
+from dopascope.cohort.table import MISSING, read_table
 from dopascope.quant.voi import MEASURED
 
 EVERY_SCAN: Final = ""

@@ -82,7 +82,7 @@ def demo(
 
     Example: dopascope demo --out demo
     """
-    from dopascope import simulate
+    from dopascope import batch, simulate
 
     processes = min(2, os.cpu_count() or 1)
     say(f"Simulating {DRAWN} people on {len(SITES)} cameras into {out} ...")
@@ -91,7 +91,7 @@ def demo(
     jobs = [_job(plan.participant(number), out, models_dir) for number in range(1, DRAWN + 1)]
     say("Reading them ...")
     made: dict[int, Outcome] = {}
-    for job, outcome in simulate.each(_read_one, jobs, processes):
+    for job, outcome in batch.each(_read_one, jobs, processes):
         made[job.participant.number] = outcome
         drawn = job.participant
         say(f"  {len(made):2d}/{DRAWN}  {drawn.participant_id}  drawn {drawn.group:<11} {outcome.text}")

@@ -15,7 +15,8 @@ from dopascope.errors import SomeScansFailedError, UsageError
 from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
-    from dopascope.batch import CohortScan, Measured, Settings
+    from dopascope.batch import Measured, Settings
+    from dopascope.cohort import CohortScan
     from dopascope.quant import Normals, Quantification, Recovery
 
 FORM: Final = "dopascope.quantify/1"
@@ -176,8 +177,7 @@ def _run(request: Request, settings: Settings) -> None:
 
 
 def _scans(request: Request) -> list[CohortScan]:
-    from dopascope.batch import read_cohort
-    from dopascope.batch.cohort import one_scan
+    from dopascope.cohort import one_scan, read_cohort
 
     found: list[CohortScan] = (
         read_cohort(request.what) if request.cohort else [one_scan(request.what, request.age, request.sex)]

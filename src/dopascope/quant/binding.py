@@ -9,12 +9,12 @@ import numpy as np
 from dopascope.errors import UsageError
 from dopascope.quant import voi
 from dopascope.quant.measure import Means, Pose, measure
-from dopascope.quant.normals import Normals, Sex
+from dopascope.quant.normals import Normals
 from dopascope.quant.ratios import INDICES, LARGE_DEFINITION, Estimate, ratios
 from dopascope.quant.recovery import Recovery
 from dopascope.quant.result import INTERVAL_MEANS, Index, Quantification, Region
 from dopascope.quant.shipped import find_normals
-from dopascope.volume import Volume
+from dopascope.volume import Sex, Volume
 
 METHODS: Final = ("anatomical",)
 METHOD_VERSION: Final = 1

@@ -8,24 +8,10 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from dopascope.volume import Acquisition
+from dopascope.volume import CAMERA_FACTS, FACTS, Acquisition, plain, said, same
 
 SIMULATED: Final = ("dopascope simulated", "dopascope phantom")
 """Manufacturers that stand in the header of simulated scans, and of no other."""
-
-IDENTITY: Final = ("manufacturer", "model")
-FACTS: Final = (
-    *IDENTITY,
-    "collimator",
-    "reconstruction",
-    "filter",
-    "attenuation_corrected",
-    "scatter_corrected",
-)
-"""What is compared, the camera first."""
-
-_LONGEST: Final = 64
-"""Characters of a header's text that are repeated in a sentence (a DICOM LO has no more)."""
 
 
 class Conditions(BaseModel):
@@ -49,7 +35,7 @@ class Conditions(BaseModel):
     @property
     def simulated(self) -> bool:
         """Whether these are of a simulated camera."""
-        return _plain(self.manufacturer) in SIMULATED
+        return plain(self.manufacturer) in SIMULATED
 
     def difference(self, scan: Conditions) -> str | None:
         """The first fact that is not the same in a scan, with both values; None where nothing differs.
@@ -61,7 +47,7 @@ class Conditions(BaseModel):
             mine, its = getattr(self, name), getattr(scan, name)
             if mine is None or same(mine, its):
                 continue
-            if its is not None or (self.simulated and name in IDENTITY):
+            if its is not None or (self.simulated and name in CAMERA_FACTS):
                 return f"{name.replace('_', ' ')}: {said(mine)} there, {said(its)} in this scan"
         return None
 
@@ -83,21 +69,3 @@ class Conditions(BaseModel):
     def __str__(self) -> str:
         stated = [(name, getattr(self, name)) for name in FACTS if getattr(self, name) is not None]
         return ", ".join(f"{name.replace('_', ' ')} {said(value)}" for name, value in stated) or "nothing stated"
-
-
-def said(value: str | bool | None) -> str:
-    """A fact as it stands in a sentence: `'OSEM 8i8s'`, `yes`, `no`, `not stated`."""
-    if value is None:
-        return "not stated"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...")
-
-
-def same(one: str | bool | None, other: str | bool | None) -> bool:
-    """Whether two facts are equal; case and spacing, in which headers of one camera vary, do not count."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(value: str | bool | None) -> str | bool | None:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else value

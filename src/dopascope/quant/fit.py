@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dopascope.errors import UnsuitableError
 from dopascope.quant import voi
 from dopascope.quant.conditions import Conditions
-from dopascope.quant.normals import Normals, Regression, Sex
+from dopascope.quant.normals import Normals, Regression
 from dopascope.quant.stored import Provenance
-from dopascope.volume import Acquisition
+from dopascope.volume import Acquisition, Sex
 
 LEAST_PEOPLE: Final = 20
 """With 20 people the residual SD is known to 17 %, and a z of -2 may be one of -1.5 or -2.9."""

@@ -16,14 +16,13 @@ from pydantic import Field, model_validator
 
 from dopascope.quant.conditions import Conditions
 from dopascope.quant.stored import Provenance, Stored, read_stored
-from dopascope.volume import Acquisition
+from dopascope.volume import Acquisition, Sex
 
 SCHEMA: Final = "dopascope.normals/2"
 OLDER: Final = "dopascope.normals/1"
 """Form 1 stated the two corrections alone and no covariance; it is still read."""
 CORRECTIONS: Final = ("attenuation_corrected", "scatter_corrected")
 
-Sex = Literal["F", "M"]
 SEXES: Final = {"F": "women", "M": "men"}
 
 

@@ -6,9 +6,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from dopascope.quant.conditions import FACTS, Conditions, said, same
+from dopascope.quant.conditions import Conditions
 from dopascope.quant.normals import Normals, load_normals
-from dopascope.volume import Acquisition
+from dopascope.volume import FACTS, Acquisition, said, same
 
 FOLDER = "normals"
 OWN = "fit normals to healthy people of your own camera (dopascope quantify --fit-normals)"

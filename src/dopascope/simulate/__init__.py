@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from dopascope.simulate.plan import Participant, Plan, parse_mix, parse_sites
 from dopascope.simulate.run import run
-from dopascope.simulate.workers import each
 
-__all__ = ["Participant", "Plan", "each", "parse_mix", "parse_sites", "run"]
+__all__ = ["Participant", "Plan", "parse_mix", "parse_sites", "run"]

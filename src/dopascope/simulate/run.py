@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from dopascope import provenance
+from dopascope.batch.workers import each
 from dopascope.errors import MissingExtraError, UsageError
 from dopascope.simulate.plan import FORM, Plan
 from dopascope.simulate.scans import SCANS, TRUTH, Job, Record, make
 from dopascope.simulate.tables import write_tables
-from dopascope.simulate.workers import each
 
 PLAN: Final = "plan.json"
 _DECISIVE: Final = ("dopascope", "python", "numpy", "scipy", "nibabel", "pydicom", "torch")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from dopascope.batch.workers import each
 from dopascope.errors import DopascopeError
-from dopascope.simulate.workers import each
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from dopascope.batch.table import MISSING, Row, read_table
+from dopascope.cohort.table import MISSING, Row, read_table
 from dopascope.errors import UnsuitableError, UsageError
-from dopascope.quant.conditions import FACTS, said, same
-from dopascope.quant.normals import Sex
-from dopascope.volume import Acquisition
+from dopascope.volume import FACTS, Acquisition, Sex, said, same
 
 COLUMNS: Final = (
     *("participant_id", "session_id", "scan_id", "path", "modality"),

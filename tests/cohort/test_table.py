@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dopascope.batch import read_cohort, read_truth
-from dopascope.batch.table import MAX_BYTES, read_table
+from dopascope.batch import read_truth
+from dopascope.cohort import read_cohort
+from dopascope.cohort.table import MAX_BYTES, read_table
 from dopascope.errors import DopascopeError, UnreadableError
 
 GOOD = "scan_id\tpath\tlabel\tage\tsex\nA\tone.dcm\tcontrol\t66.5\tF\n\nB\ttwo.nii.gz\tn/a\tn/a\t\n"
