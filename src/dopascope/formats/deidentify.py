@@ -17,7 +17,7 @@ from dopascope.formats.archive import blobs_of, is_zip
 from dopascope.formats.blob import Blob
 from dopascope.formats.deidentify_dicom import clean_dicom
 from dopascope.formats.deidentify_images import clean_mgz, clean_nifti, clean_picture, clean_sidecar
-from dopascope.formats.deidentify_person import Key, Person, key_of
+from dopascope.formats.deidentify_person import Key, Person, key_of, new_key
 from dopascope.formats.deidentify_report import Removed
 from dopascope.formats.dicom_file import header_of, is_dicom
 from dopascope.formats.foreign import refusal
@@ -25,7 +25,17 @@ from dopascope.formats.inflate import check_file_size
 from dopascope.formats.limits import Limits
 from dopascope.provenance import write_bytes
 
-__all__ = ["CleanOptions", "Key", "Person", "Removed", "deidentify", "deidentify_scan", "key_of", "pseudonym_of"]
+__all__ = [
+    "CleanOptions",
+    "Key",
+    "Person",
+    "Removed",
+    "deidentify",
+    "deidentify_scan",
+    "key_of",
+    "new_key",
+    "pseudonym_of",
+]
 
 _UNNAMED: Final = "nobody"
 

@@ -7,7 +7,10 @@ cannot hold a name: numbers, UIDs (replaced), and texts of technical words alone
 from __future__ import annotations
 
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from dopascope.errors import UnreadableError, UnsuitableError, UnsupportedError
@@ -58,8 +61,7 @@ def clean_dicom(
     stored = blob.read()
     data, start = data_set(header, stored, limits)
     end = _end(header, data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom quotes values that it finds wrong
+    with _silence():
         try:
             source = read_dataset(io.BytesIO(data[start:end]), header.encoding.implicit, header.encoding.little)
             made = Cleaning(key, person, removed).data_set(source)
@@ -73,6 +75,20 @@ def clean_dicom(
                 expected="data elements as in DICOM PS3.5",
                 fix="Copy or export the file again.",
             ) from None  # pydicom's texts quote values
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing of what pydicom says is shown: its warnings and log lines quote values that it finds wrong."""
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _end(header: Header, data: bytes) -> int:

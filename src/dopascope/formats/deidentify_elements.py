@@ -76,7 +76,7 @@ class Cleaning:
             return self._new_uid(source, tag, keyword)
         if action in _EMPTIED:
             return self._emptied(source, tag, keyword, vr)
-        if action in _DUMMY and vr not in ("SQ", *_BYTES):
+        if action in _DUMMY and vr not in ("SQ", "UN", *_BYTES, *_BINARY):
             self.removed.note(keyword, "replaced")
             return _made(tag, vr, _DUMMIES.get(vr, _REMOVED if vr not in ("DS", "IS") else "0"))
         return self._gone(keyword)
@@ -162,10 +162,10 @@ class Cleaning:
 
     def _uid(self, source: Dataset, tag: Any, keyword: str) -> DataElement:
         """A UID that no row of the table names: those of the standard's registry stay, all others are replaced."""
-        from pydicom._uid_dict import UID_dictionary
+        from pydicom.uid import UID
 
         values = _values(source, tag)
-        if all(not one or one in UID_dictionary for one in values):
+        if all(not one or UID(one).name != one for one in values):
             return _made(tag, "UI", values)
         return self._new_uid(source, tag, keyword)
 

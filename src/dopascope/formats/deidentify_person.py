@@ -100,6 +100,11 @@ class Person:
         return f"{moved.year:04d}{parts[2]}{moved.month:02d}{parts[2]}{moved.day:02d}"
 
 
+def new_key() -> Key:
+    """A key for one run, kept nowhere."""
+    return Key(secrets.token_bytes(KEY_BYTES))
+
+
 def key_of(path: Path) -> Key:
     """The key in a file; where the file is missing, a new one is made that only its owner may read (mode 0600).
 
