@@ -1,6 +1,6 @@
-"""A cohort without names: clean copies of its scans, a table of pseudonyms and moved dates, and a report of what went.
+"""A cohort without names: clean copies of its scans, a table of pseudonyms and moved dates, and a report.
 
-All of one person's scans get one pseudonym and one shift, both from the key and the table's `participant_id`, so that the
+All scans of one person get one pseudonym and one shift, both from the key and the table's `participant_id`, so that the
 days between visits stay. Columns whose cells could hold a name are left out unless somebody asks for them by name.
 """
 
@@ -61,6 +61,24 @@ class Deidentified:
         }
 
 
+@dataclass
+class _Visits:
+    """Numbers in place of session names, in the order in which a person's sessions come."""
+
+    sessions: dict[tuple[str, str], str] = field(default_factory=dict)
+    scans: Counter[str] = field(default_factory=Counter)
+
+    def named(self, pseudonym: str, session: str | None) -> tuple[str, str]:
+        """Session and scan id of the next scan; one without a session is a session of its own."""
+        which = (pseudonym, session or f"\0{len(self.sessions)}")
+        if which not in self.sessions:
+            number = 1 + sum(person == pseudonym for person, _ in self.sessions)
+            self.sessions[which] = f"ses-{number:02d}"
+        scan = f"{pseudonym}_{self.sessions[which]}"
+        self.scans[scan] += 1
+        return self.sessions[which], scan + (f"_{self.scans[scan]}" if self.scans[scan] > 1 else "")
+
+
 @dataclass(frozen=True)
 class _Choices:
     key: Key
@@ -77,7 +95,7 @@ def deidentify_cohort(
     *,
     covariates: Sequence[str] = (),
     options: CleanOptions | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Deidentified:
     """Write the cohort without names to `folder`: `cohort.tsv`, `scans/` and `deidentify.json`.
 
@@ -102,11 +120,11 @@ def deidentify_cohort(
     _check_covariates(choices.covariates, columns)
     kept = [name for name in columns if name in COLUMNS or _is_plain(name, rows, choices)]
     done = Deidentified([], Removed(""), [name for name in columns if name not in kept])
-    sessions: dict[str, list[str]] = {}
+    visits = _Visits()
     people = _people(rows, key)
     for number, row in enumerate(rows, 1):
         try:
-            done.rows.append(_clean_row(row, kept, root, people[_who(row)], sessions, choices, done.removed))
+            done.rows.append(_clean_row(row, kept, root, people[_who(row)], visits, choices, done.removed))
         except InputError as error:
             done.failed[error.what] += 1
         progress(number, len(rows))
@@ -155,19 +173,12 @@ def _clean_row(
     kept: Sequence[str],
     root: Path,
     person: Person,
-    sessions: dict[str, list[str]],
+    visits: _Visits,
     choices: _Choices,
     removed: Removed,
 ) -> dict[str, str]:
     """The row's clean scan is written, and its cells are given."""
-    known = sessions.setdefault(person.pseudonym, [])
-    session = row.get("session_id") or f"\0{row['path']}"
-    if session not in known:
-        known.append(session)
-    label = f"ses-{known.index(session) + 1:02d}"
-    taken = sum(name.startswith(f"\0{label}") for name in sessions.setdefault(f"\0{person.pseudonym}", []))
-    sessions[f"\0{person.pseudonym}"].append(f"\0{label}")
-    scan_id = f"{person.pseudonym}_{label}" + (f"_{taken + 1}" if taken else "")
+    session, scan_id = visits.named(person.pseudonym, row.get("session_id"))
     out, done = deidentify_scan(
         root / row["path"],
         choices.folder / SCANS,
@@ -179,7 +190,7 @@ def _clean_row(
     removed.add(done)
     cells = {name: _cell(name, row.get(name, MISSING), person, choices) for name in kept}
     path = out.relative_to(choices.folder).as_posix()
-    return cells | dict(zip(_NAMES, (person.pseudonym, label, scan_id, path), strict=True))
+    return cells | dict(zip(_NAMES, (person.pseudonym, session, scan_id, path), strict=True))
 
 
 def _cell(name: str, text: str, person: Person, choices: _Choices) -> str:

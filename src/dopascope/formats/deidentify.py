@@ -81,7 +81,8 @@ def deidentify(
     if _is_many(source):
         return _folder(source, out, key, person, chosen)
     removed = Removed(person.pseudonym)
-    clean = _cleaned(Blob(str(source), path=source), key, person, removed, chosen)
+    name = out.name[: len(out.name) - len("".join(out.suffixes))]
+    clean = _cleaned(Blob(str(source), path=source), name, key, person, removed, chosen)
     if not out.name.lower().endswith(clean.suffix):
         raise UsageError(
             "The copy cannot have this name.",
@@ -90,7 +91,6 @@ def deidentify(
             fix=f"Name it {person.pseudonym}{clean.suffix}.",
         )
     _write(clean, out)
-    removed.files = 1
     return removed
 
 
@@ -126,8 +126,8 @@ def deidentify_scan(
     _check_apart(path, target)
     if _is_many(path):
         return target, _folder(path, target, secret, person, chosen)
-    removed = Removed(pseudonym, files=1)
-    clean = _cleaned(Blob(str(path), path=path), secret, person, removed, chosen)
+    removed = Removed(pseudonym)
+    clean = _cleaned(Blob(str(path), path=path), target.name, secret, person, removed, chosen)
     out = target.with_name(target.name + clean.suffix)
     _write(clean, out)
     return out, removed
@@ -171,8 +171,16 @@ def _check_apart(source: Path, out: Path) -> None:
         )
 
 
-def _cleaned(blob: Blob, key: Key, person: Person, removed: Removed, options: CleanOptions) -> _Clean:
+def _cleaned(blob: Blob, name: str, key: Key, person: Person, removed: Removed, options: CleanOptions) -> _Clean:
+    """The clean content; warnings name the copy, since the source's name may be a person's."""
     check_file_size(blob, options.limits)
+    part = Removed(person.pseudonym, files=1)
+    clean = _by_format(blob, key, person, part, options)
+    removed.add(part, name + clean.suffix)
+    return clean
+
+
+def _by_format(blob: Blob, key: Key, person: Person, removed: Removed, options: CleanOptions) -> _Clean:
     if is_dicom(blob):
         data = clean_dicom(blob, key, person, removed, options.limits, allow_burned_in=options.allow_burned_in)
         return _Clean(data, ".dcm")
@@ -231,9 +239,9 @@ def _one_of_many(blob: Blob, folder: Path, key: Key, person: Person, removed: Re
         return  # its header is cleaned with it
     if name.endswith(".json"):
         return  # what is known of it goes with its scan
-    clean = _cleaned(blob, key, person, removed, options)
-    removed.files += 1
-    _write(clean, folder / f"{person.pseudonym}_{removed.files:05d}{clean.suffix}")
+    copy = f"{person.pseudonym}_{removed.files + 1:05d}"
+    clean = _cleaned(blob, copy, key, person, removed, options)
+    _write(clean, folder / (copy + clean.suffix))
 
 
 def _nothing(source: Path) -> UnsupportedError:

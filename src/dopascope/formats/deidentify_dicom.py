@@ -112,7 +112,7 @@ def _check(header: Header, syntax: Any, name: str, removed: Removed, allow: bool
     suspicion = _burned_in(header)
     if suspicion is None:
         if "SECONDARY" in header.texts("ImageType"):
-            removed.warn(f"{name}: a secondary image: look whether its pixels show text")
+            removed.warn("a secondary image: look whether its pixels show text")
         return
     if not allow:
         raise UnsuitableError(
@@ -122,7 +122,7 @@ def _check(header: Header, syntax: Any, name: str, removed: Removed, allow: bool
             expected="an image without burned-in text",
             fix="Look at it; leave it out, or let it through with --allow-burned-in.",
         )
-    removed.warn(f"{name}: {suspicion}: look whether its pixels show text")
+    removed.warn(f"{suspicion}: look whether its pixels show text")
 
 
 def _burned_in(header: Header) -> str | None:

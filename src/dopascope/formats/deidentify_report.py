@@ -36,13 +36,13 @@ class Removed:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def add(self, other: Removed) -> None:
-        """Take another scan's counts and warnings in."""
+    def add(self, other: Removed, name: str = "") -> None:
+        """Take another's counts in, and its warnings with the name of the copy that they are about."""
         self.counts += other.counts
         self.left_out += other.left_out
         self.files += other.files
         for text in other.warnings:
-            self.warn(text)
+            self.warn(f"{name}: {text}" if name else text)
 
     def total(self, action: str) -> int:
         """How often something was done."""
