@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from canaries import BIRTH, CANARY, GEOMETRY, NAME, every_tag, leaks, plant_everywhere, plant_some, rewrite
-from dopascope.errors import UnsuitableError, UnsupportedError, UsageError
+from dopascope.errors import InputError, UnreadableError, UnsuitableError, UnsupportedError, UsageError
 from dopascope.formats import load, write_nm
 from dopascope.formats.deidentify import CleanOptions, Key, deidentify
 from dopascope.formats.deidentify_terms import profile, technical
@@ -269,6 +269,39 @@ def test_compressed_pixels_keep_their_bytes(scan: Path, tmp_path: Path) -> None:
     assert after.PixelData == made.PixelData
     assert after.file_meta.TransferSyntaxUID == pydicom.uid.RLELossless
     assert (load(scan).data == load(cleaned(scan)).data).all()
+
+
+def test_bytes_hidden_behind_the_last_pixel_go(scan: Path) -> None:
+    before = pydicom.dcmread(scan).PixelData
+    rewrite(scan, lambda made: setattr(made, "PixelData", before + NAME.encode()))
+    out = cleaned(scan)
+    assert leaks(out.read_bytes()) == []
+    assert pydicom.dcmread(out).PixelData == before
+
+
+def test_an_object_without_a_name_of_its_own_is_refused(scan: Path) -> None:
+    rewrite(scan, lambda made: made.__delitem__("SOPInstanceUID"))
+    with pytest.raises(UnreadableError, match="which object"):
+        cleaned(scan)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.integers(132, 3000), st.integers(0, 255)), min_size=1, max_size=6))
+def test_a_damaged_file_is_refused_or_clean(scan: Path, places: list[tuple[int, int]]) -> None:
+    content = bytearray(scan.read_bytes())
+    for place, value in places:
+        content[place] = value
+    path = scan.with_name("damaged.dcm")
+    path.write_bytes(content)
+    out = scan.with_name("clean-damaged.dcm")
+    out.unlink(missing_ok=True)
+    said = ""
+    try:
+        deidentify(path, out, key=KEY, pseudonym="sub-1", options=CleanOptions(allow_burned_in=True))
+    except InputError as error:
+        said = str(error)
+    assert bool(said) is not out.exists()
+    assert leaks(said.encode() + (out.read_bytes() if out.exists() else b"")) == []
 
 
 def test_a_copy_never_replaces_its_source(scan: Path) -> None:

@@ -190,6 +190,15 @@ def test_one_suspicious_file_stops_a_folder_and_nothing_is_left(
     assert list((tmp_path / "clean").iterdir()) == []
 
 
+def test_two_people_do_not_become_one(tmp_path: Path, whole_volume: Volume, write_series: Callable[..., Path]) -> None:
+    source = write_series(
+        whole_volume, tmp_path / "series", edit=lambda made, k: setattr(made, "PatientID", str(k % 2))
+    )
+    with pytest.raises(UnsuitableError, match="several people"):
+        deidentify_scan(source, tmp_path / "clean", "sub-01", SECRET)
+    assert not (tmp_path / "clean").exists()
+
+
 def test_what_cannot_be_cleaned_is_refused(tmp_path: Path, whole_volume: Volume) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnsupportedError):

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from dopascope.errors import InputError, UnsuitableError, UnsupportedError, UsageError
 from dopascope.formats import nifti, registry
-from dopascope.formats.archive import blobs_of, is_zip
+from dopascope.formats.archive import Listing, blobs_of, is_zip
 from dopascope.formats.blob import Blob
 from dopascope.formats.deidentify_dicom import clean_dicom
 from dopascope.formats.deidentify_images import clean_mgz, clean_nifti, clean_picture, clean_sidecar
 from dopascope.formats.deidentify_person import Key, Person, key_of, new_key
 from dopascope.formats.deidentify_report import Removed
+from dopascope.formats.dicom_dictionary import tags
 from dopascope.formats.dicom_file import header_of, is_dicom
 from dopascope.formats.foreign import refusal
 from dopascope.formats.inflate import check_file_size
@@ -210,6 +212,7 @@ def _folder(source: Path, out: Path, key: Key, person: Person, options: CleanOpt
             fix="Remove it, or name another.",
         )
     listing = blobs_of(source, options.limits)
+    _check_one_person(source, listing, options.limits)
     removed = Removed(person.pseudonym)
     removed.left_out += listing.skipped
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -231,6 +234,25 @@ def _folder(source: Path, out: Path, key: Key, person: Person, options: CleanOpt
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return removed
+
+
+def _check_one_person(source: Path, listing: Listing, limits: Limits) -> None:
+    """Two people under one pseudonym would be one person for whoever gets the copy."""
+    found = set()
+    for blob in listing.blobs:
+        with suppress(InputError):
+            if is_dicom(blob):
+                found.add(
+                    header_of(Blob(blob.name, blob.path, blob.content), limits, tags("PatientID")).text("PatientID")
+                )
+    if len(found - {None}) > 1:
+        raise UnsuitableError(
+            "Scans of several people are here.",
+            where=source,
+            found=f"{len(found - {None})} Patient IDs",
+            expected="one person",
+            fix="De-identify the scans of each person apart.",
+        )
 
 
 def _one_of_many(blob: Blob, folder: Path, key: Key, person: Person, removed: Removed, options: CleanOptions) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def clean_dicom(
             source = read_dataset(io.BytesIO(data[start:end]), header.encoding.implicit, header.encoding.little)
             made = Cleaning(key, person, removed).data_set(source)
             _complete(made, header, person, removed)
+            _trim(made, header, removed)
             return _written(made, syntax)
         except (ValueError, TypeError, KeyError, AttributeError, EOFError, NotImplementedError, OSError) as error:
             raise UnreadableError(
@@ -109,6 +111,15 @@ def _check(header: Header, syntax: Any, name: str, removed: Removed, allow: bool
             expected="an image",
             fix="Leave it out, or de-identify it with a tool made for its kind.",
         )
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if header.text(keyword) is None:
+            raise UnreadableError(
+                "The DICOM file does not say which object it is.",
+                where=name,
+                found=f"no {keyword}",
+                expected="class and instance UID",
+                fix="Export the file again.",
+            )
     suspicion = _burned_in(header)
     if suspicion is None:
         if "SECONDARY" in header.texts("ImageType"):
@@ -165,6 +176,21 @@ def _complete(made: Dataset, header: Header, person: Person, removed: Removed) -
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
         made.DeidentificationMethodCodeSequence.append(item)
     made.LongitudinalTemporalInformationModified = "MODIFIED"
+
+
+def _trim(made: Dataset, header: Header, removed: Removed) -> None:
+    """Take off bytes after the last pixel of an uncompressed image: readers pass over them, a name could be there."""
+    if header.pixels is None or header.pixels.encapsulated or "PixelData" not in made:
+        return
+    # The clean values: those of the header could be anything, and an error would quote them.
+    sizes = [made.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")]
+    frames = made.get("NumberOfFrames", None if header.raw("NumberOfFrames") else 1)
+    if not all(isinstance(size, int) for size in (*sizes, frames)):
+        return
+    wanted = (math.prod(sizes) * int(frames) + 15) // 16 * 2  # bytes, an even number
+    if 0 < wanted < len(made.PixelData):
+        made["PixelData"].value = made.PixelData[:wanted]
+        removed.note("bytes after the pixels", "removed")
 
 
 def _written(made: Dataset, syntax: Any) -> bytes:

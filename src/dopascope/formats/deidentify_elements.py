@@ -23,10 +23,18 @@ _AGE: Final = re.compile(r"\d{3}[DWMY]")
 _TIME: Final = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 _DATE_TIME: Final = re.compile(r"(\d{8})((?:\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)(?:[+-]\d{4})?")
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
-_DUMMIES: Final = {"DA": "19000101", "TM": "000000", "DT": "19000101000000", "AS": "000Y", "UI": "2.25.0"}
+_DUMMIES: Final = {
+    "DA": "19000101",
+    "TM": "000000",
+    "DT": "19000101000000",
+    "AS": "000Y",
+    "UI": "2.25.0",
+    "DS": "0",
+    "IS": "0",
+}
 _REMOVED: Final = "REMOVED"
 _EMPTIED: Final = ("Z", "X/Z", "Z/D")
-_DUMMY: Final = ("D", "X/D")
+_DUMMY: Final = ("D", "X/D", "X/Z/D")
 _TERMS: Final = ("ImageType",)
 """Code strings whose unknown values are replaced one for one, since readers go by their places."""
 
@@ -77,9 +85,13 @@ class Cleaning:
         if action in _EMPTIED:
             return self._emptied(source, tag, keyword, vr)
         if action in _DUMMY and vr not in ("SQ", "UN", *_BYTES, *_BINARY):
-            self.removed.note(keyword, "replaced")
-            return _made(tag, vr, _DUMMIES.get(vr, _REMOVED if vr not in ("DS", "IS") else "0"))
+            return self._dummy(tag, keyword, vr)
         return self._gone(keyword)
+
+    def _dummy(self, tag: Any, keyword: str, vr: str) -> DataElement:
+        """A value that says nothing, where a value must be there."""
+        self.removed.note(keyword, "replaced")
+        return _made(tag, vr, _DUMMIES.get(vr, _REMOVED))
 
     def _by_kind(self, source: Dataset, tag: Any, keyword: str, vr: str) -> DataElement | None:
         """An attribute that no row takes out: kept where its value cannot hold a name."""
@@ -102,9 +114,10 @@ class Cleaning:
             return self._age(tag, keyword, values[0])
         if vr == "CS" and keyword != "SpecificCharacterSet":
             return self._terms(source, tag, keyword, values)
-        if keyword in profile().texts and all(_safe(keyword, one) for one in values):
-            return _made(tag, vr, values)
-        return self._gone(keyword)
+        if keyword in profile().texts:
+            safe = all(_safe(keyword, one) for one in values)
+            return _made(tag, vr, values) if safe else self._emptied(source, tag, keyword, vr)
+        return self._dummy(tag, keyword, vr) if keyword in profile().dummied else self._gone(keyword)
 
     def _terms(self, source: Dataset, tag: Any, keyword: str, values: list[str]) -> DataElement:
         """Code strings: the standard's terms are kept, others emptied, since many must be there."""

@@ -20,6 +20,8 @@ _CODE: Final = re.compile(r"(?:[A-Z]{1,2}-)?[0-9A-F]{5}|\d{6,18}")
 _PLAIN: Final = re.compile(r"[ -~]*")
 _DIRECTION: Final = re.compile(r"[APLRHF]{1,3}")
 """A value of Patient Orientation (C.7.6.1.1.1)."""
+_STANDARD: Final = re.compile(r"ISO_\d{5}_\d")
+"""A way of compression (C.7.6.1.1.5)."""
 SCHEMES: Final = frozenset({"SCT", "SRT", "SNM3", "99SDM", "DCM", "UCUM", "LN", "UMLS", "RADLEX", "FMA", "NCIT", "MDC"})
 
 
@@ -36,6 +38,7 @@ class Profile:
     bytes: frozenset[str]
     registered: frozenset[str]
     emptied: frozenset[str]
+    dummied: frozenset[str]
     words: frozenset[str]
 
 
@@ -53,12 +56,14 @@ def profile() -> Profile:
         bytes=frozenset(kept["bytes"].split()),
         registered=frozenset(kept["registered"].split()),
         emptied=frozenset(kept["emptied"].split()),
+        dummied=frozenset(kept["dummied"].split()),
         words=frozenset(word for words in said["words"].values() for word in words.split()),
     )
 
 
 def technical(text: str) -> bool:
     """True where every word is a known technical one, and no number is long enough to be a person's or a date."""
+    text = _STANDARD.sub("", text)
     if not _PLAIN.fullmatch(text) or any(len(number) > _LONGEST_NUMBER for number in _NUMBER.findall(text)):
         return False
     words = [word.casefold() for word in _WORD.findall(text)]
