@@ -105,6 +105,26 @@ def test_a_column_that_is_asked_for_is_kept(people: tuple[Path, list[dict[str, s
         made(people, tmp_path / "other", covariates=["nowhere"])
 
 
+@pytest.mark.parametrize("cell", ["05/2012", "3/20/2015", "2015", "seen", "123456", "20150320 10:00"])
+def test_columns_of_other_dates_years_and_texts_are_left_out(
+    people: tuple[Path, list[dict[str, str]]], tmp_path: Path, cell: str
+) -> None:
+    root, rows = people
+    done = deidentify_cohort([one | {"visit": cell} for one in rows[:2]], root, tmp_path / "clean", KEY)
+    assert "visit" in done.dropped
+    assert all("visit" not in one for one in done.rows)
+    assert cell not in (tmp_path / "clean" / "cohort.tsv").read_text()
+
+
+def test_an_unknown_camera_maker_is_missing_and_its_column_stays(
+    people: tuple[Path, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    root, rows = people
+    named = [rows[0] | {"manufacturer": "GE"}, rows[1] | {"manufacturer": CANARY}]
+    done = deidentify_cohort(named, root, tmp_path / "clean", KEY)
+    assert [one["manufacturer"] for one in done.rows] == ["GE", "n/a"]
+
+
 def test_a_bad_scan_is_counted_and_the_others_go_on(people: tuple[Path, list[dict[str, str]]], tmp_path: Path) -> None:
     root, rows = people
     rewrite(root / rows[0]["path"], lambda head: setattr(head, "BurnedInAnnotation", "YES"))

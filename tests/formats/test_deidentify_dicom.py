@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from canaries import BIRTH, CANARY, GEOMETRY, NAME, every_tag, leaks, plant_everywhere, plant_some, rewrite
 from dopascope.errors import InputError, UnreadableError, UnsuitableError, UnsupportedError, UsageError
@@ -277,6 +279,29 @@ def test_bytes_hidden_behind_the_last_pixel_go(scan: Path) -> None:
     out = cleaned(scan)
     assert leaks(out.read_bytes()) == []
     assert pydicom.dcmread(out).PixelData == before
+
+
+def test_known_texts_of_unknown_representation_are_judged_as_what_they_are(scan: Path) -> None:
+    def forget(made: Any) -> None:
+        for keyword in ("PatientName", "Manufacturer", "StudyDate", "SOPInstanceUID", "StudyDescription"):
+            value = str(made.get(keyword, NAME)).encode()
+            made.add(RawDataElement(Tag(keyword), "UN", len(value), value + b" " * (len(value) % 2), 0, False, True))
+        made.add_new(0x00081048, "UN", NAME.encode())
+
+    before = load(scan).acquisition
+    rewrite(scan, forget)
+    out = cleaned(scan)
+    assert leaks(out.read_bytes()) == []
+    assert load(out).acquisition == before
+    assert pydicom.dcmread(out).PatientName == KEY.pseudonym(CANARY)
+
+
+def test_pixels_of_unknown_representation_are_refused(scan: Path) -> None:
+    content = scan.read_bytes()
+    assert content.count(b"\xe0\x7f\x10\x00OW") == 1
+    scan.write_bytes(content.replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00UN"))
+    with pytest.raises(UnreadableError, match="cannot be judged"):
+        cleaned(scan)
 
 
 def test_an_object_without_a_name_of_its_own_is_refused(scan: Path) -> None:

@@ -253,7 +253,23 @@ def test_people_get_different_shifts_and_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [CANARY, "Smith", "Z Z C A N", "20210304", "1234567", "Müller", "O\0S\0E\0M", "GE Smith", "osem\nsmith"]
+    "text",
+    [
+        CANARY,
+        "Smith",
+        "Z Z C A N",
+        "20210304",
+        "1234567",
+        "Müller",
+        "O\x00S\x00E\x00M",
+        "GE Smith",
+        "osem\nsmith",
+        "3/20/2015",
+        "05/2012",
+        "2015-03",
+        "20.3.15",
+        "scan 2015 03 20",
+    ],
 )
 def test_words_that_are_not_technical(text: str) -> None:
     assert not technical(text)

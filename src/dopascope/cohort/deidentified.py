@@ -22,6 +22,7 @@ from dopascope.formats.deidentify_elements import OLDEST
 from dopascope.formats.deidentify_report import Removed
 from dopascope.formats.deidentify_terms import technical
 from dopascope.provenance import write_text
+from dopascope.volume import FACTS
 
 REPORT: Final = "deidentify.json"
 TABLE: Final = "cohort.tsv"
@@ -34,6 +35,7 @@ LABELS: Final = frozenset(
 _NAMES: Final = ("participant_id", "session_id", "scan_id", "path")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,4}(\.\d{1,12})?([eE][+-]?\d{1,2})?")
 """At most four digits before the point: telephone and hospital numbers are longer."""
+_YEAR: Final = re.compile(r"(19|20)\d\d")
 _BIRTH: Final = re.compile(r"birth|dob|born", re.IGNORECASE)
 
 
@@ -118,7 +120,7 @@ def deidentify_cohort(
     choices = _Choices(key, folder, frozenset(covariates), options or CleanOptions())
     columns = list(dict.fromkeys(name for row in rows for name in row))
     _check_covariates(choices.covariates, columns)
-    kept = [name for name in columns if name in COLUMNS or _is_plain(name, rows, choices)]
+    kept = [name for name in columns if name in (*COLUMNS, *FACTS) or _is_plain(name, rows, choices)]
     done = Deidentified([], Removed(""), [name for name in columns if name not in kept])
     visits = _Visits()
     people = _people(rows, key)
@@ -215,11 +217,10 @@ def _is_plain(name: str, rows: Sequence[dict[str, str]], choices: _Choices) -> b
     if not technical(name) or _BIRTH.search(name):
         return False
     nobody = Person("nobody", 0)
-    cells = [row.get(name, "") for row in rows]
-    return all(
-        one in ("", MISSING) or _NUMBER.fullmatch(one) or nobody.shifted(one) is not None or technical(one)
-        for one in cells
-    )
+    cells = [one for row in rows if (one := row.get(name, "")) not in ("", MISSING)]
+    if cells and all(_YEAR.fullmatch(one) for one in cells):
+        return False
+    return all(_NUMBER.fullmatch(one) or nobody.shifted(one) is not None or technical(one) for one in cells)
 
 
 def _write(folder: Path, done: Deidentified, columns: Sequence[str]) -> None:

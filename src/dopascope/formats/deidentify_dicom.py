@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from dopascope.errors import UnreadableError, UnsuitableError, UnsupportedError
+from dopascope.errors import InputError, UnreadableError, UnsuitableError, UnsupportedError
 from dopascope.formats.blob import Blob
 from dopascope.formats.deidentify_elements import OLDEST, Cleaning
 from dopascope.formats.deidentify_person import Key, Person
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SCREENS: Final = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6.", "1.2.840.10008.5.1.4.1.1.3.")
 """Secondary capture, ultrasound: classes whose pixels commonly show text; the dot keeps longer numbers apart."""
+_PIXELS: Final = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 _SCREEN_WORDS: Final = ("SCREEN", "CAPTURE", "SAVE")
 
 
@@ -69,7 +70,9 @@ def clean_dicom(
             _complete(made, header, person, removed)
             _trim(made, header, removed)
             return _written(made, syntax)
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError, NotImplementedError, OSError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever pydicom throws at damaged bytes
             raise UnreadableError(
                 "The DICOM file cannot be taken apart.",
                 where=blob.name,
@@ -162,6 +165,14 @@ def _complete(made: Dataset, header: Header, person: Person, removed: Removed) -
 
     from dopascope import __version__
 
+    if not {"SOPClassUID", "SOPInstanceUID"} <= set(made.dir()) or not _PIXELS & set(made.dir()):
+        raise UnreadableError(
+            "The DICOM file keeps its pixels or UIDs in a form that cannot be judged.",
+            where=header.name,
+            found="another value representation than the dictionary's",
+            expected="UI, and OB or OW",
+            fix="Export the file again.",
+        )
     made.PatientName = made.PatientID = person.pseudonym
     for keyword in ("PatientName", "PatientID"):
         removed.note(keyword, "replaced")

@@ -67,10 +67,11 @@ class Cleaning:
             self.removed.note(kind or "unknown", "removed")
             return None
         known = dictionary_VR(tag).split(" or ")
-        vr = source.get_item(tag).VR or (known[0] if len(known) == 1 else " or ".join(known))
+        vr = source.get_item(tag).VR or " or ".join(known)
+        if vr == "UN" and known[0] not in ("SQ", "UN", *_BYTES) and len(known) == 1:
+            vr = known[0]  # a known attribute written by a program that did not know it (PS3.5 6.2.2)
         if vr not in known and vr != " or ".join(known):
-            self.removed.note(keyword, "removed")  # UN too: its bytes could be anything
-            return None
+            return self._gone(keyword)  # other UN too: its bytes could be anything
         return self._judged(source, tag, keyword, vr)
 
     def _judged(self, source: Dataset, tag: Any, keyword: str, vr: str) -> DataElement | None:

@@ -13,6 +13,8 @@ _WORD: Final = re.compile(r"[A-Za-z]+")
 _NUMBER: Final = re.compile(r"\d+")
 _LONGEST_NUMBER: Final = 4
 """Digits: a hospital's number for a person and a full date are longer."""
+_DATE: Final = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}[-/]\d{4}|\d{4}[-/]\d{1,2}")
+"""What somebody may read as a date, in any order and with any marks."""
 _MOST_SINGLE: Final = 3
 """Letters that stand alone, as in `2i10s`; a name may not be spelt out with them."""
 _CODE: Final = re.compile(r"(?:[A-Z]{1,2}-)?[0-9A-F]{5}|\d{6,18}")
@@ -62,9 +64,13 @@ def profile() -> Profile:
 
 
 def technical(text: str) -> bool:
-    """True where every word is a known technical one, and no number is long enough to be a person's or a date."""
+    """True where every word is a known technical one, no number is as long as a person's, and none reads as a date."""
     text = _STANDARD.sub("", text)
-    if not _PLAIN.fullmatch(text) or any(len(number) > _LONGEST_NUMBER for number in _NUMBER.findall(text)):
+    if (
+        not _PLAIN.fullmatch(text)
+        or _DATE.search(text)
+        or any(len(number) > _LONGEST_NUMBER for number in _NUMBER.findall(text))
+    ):
         return False
     words = [word.casefold() for word in _WORD.findall(text)]
     if sum(len(word) == 1 for word in words) > _MOST_SINGLE:
