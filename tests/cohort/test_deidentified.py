@@ -147,8 +147,19 @@ def test_the_key_decides(people: tuple[Path, list[dict[str, str]]], tmp_path: Pa
         assert mine["participant_id"] != theirs["participant_id"]
 
 
+def test_an_interrupted_run_leaves_nothing(people: tuple[Path, list[dict[str, str]]], tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made(people, tmp_path / "clean", progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    made(people, tmp_path / "clean")
+
+
 def test_a_folder_that_is_not_empty_is_refused(people: tuple[Path, list[dict[str, str]]], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="is taken"):
         made(people, people[0])
     with pytest.raises(UsageError, match="no path"):
         deidentify_cohort([{"label": "PD"}], tmp_path, tmp_path / "clean", KEY)

@@ -196,7 +196,7 @@ def test_two_people_do_not_become_one(tmp_path: Path, whole_volume: Volume, writ
     )
     with pytest.raises(UnsuitableError, match="several people"):
         deidentify_scan(source, tmp_path / "clean", "sub-01", SECRET)
-    assert not (tmp_path / "clean").exists()
+    assert list((tmp_path / "clean").iterdir()) == []
 
 
 def test_what_cannot_be_cleaned_is_refused(tmp_path: Path, whole_volume: Volume) -> None:
@@ -211,7 +211,8 @@ def test_what_cannot_be_cleaned_is_refused(tmp_path: Path, whole_volume: Volume)
         with pytest.raises(UsageError):
             deidentify(source, out, key=KEY)
     (tmp_path / "there").mkdir()
-    with pytest.raises(UsageError):
+    (tmp_path / "there" / "file").write_text("")
+    with pytest.raises(UsageError, match="is taken"):
         deidentify(tmp_path / "empty", tmp_path / "there", key=KEY)
     with pytest.raises(UsageError):
         deidentify(source, tmp_path / "clean.dcm", key=KEY, pseudonym="../x")

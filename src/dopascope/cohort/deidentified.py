@@ -17,7 +17,7 @@ from typing import Any, Final
 from dopascope.cohort.scan import COLUMNS
 from dopascope.cohort.table import MISSING
 from dopascope.errors import InputError, UsageError
-from dopascope.formats.deidentify import CleanOptions, Key, Person, deidentify_scan
+from dopascope.formats.deidentify import CleanOptions, Key, Person, deidentify_scan, new_folder
 from dopascope.formats.deidentify_elements import OLDEST
 from dopascope.formats.deidentify_report import Removed
 from dopascope.formats.deidentify_terms import technical
@@ -99,7 +99,7 @@ def deidentify_cohort(
     options: CleanOptions | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Deidentified:
-    """Write the cohort without names to `folder`: `cohort.tsv`, `scans/` and `deidentify.json`.
+    """Write the cohort without names to `folder`: `cohort.tsv`, `scans/` and `deidentify.json`, all or nothing.
 
     Args:
         rows: cells by column, as an importer has them: those of `COLUMNS` and any others.
@@ -113,28 +113,23 @@ def deidentify_cohort(
     Raises:
         UsageError: a row without a path, no such covariate, a folder that is not empty, two people with one pseudonym.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(
-            "The folder is not empty.", where=folder, expected="a new or empty folder", fix="Name another."
-        )
-    choices = _Choices(key, folder, frozenset(covariates), options or CleanOptions())
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    _check_covariates(choices.covariates, columns)
-    kept = [name for name in columns if name in (*COLUMNS, *FACTS) or _is_plain(name, rows, choices)]
-    done = Deidentified([], Removed(""), [name for name in columns if name not in kept])
-    visits = _Visits()
+    wanted = frozenset(covariates)
+    _check_covariates(wanted, columns)
     people = _people(rows, key)
-    for number, row in enumerate(rows, 1):
-        try:
-            done.rows.append(_clean_row(row, kept, root, people[_who(row)], visits, choices, done.removed))
-        except InputError as error:
-            done.failed[error.what] += 1
-        progress(number, len(rows))
-    _write(
-        folder,
-        done,
-        [*(name for name in COLUMNS if name in kept or name in _NAMES), *(n for n in kept if n not in COLUMNS)],
-    )
+    with new_folder(folder) as making:
+        choices = _Choices(key, making, wanted, options or CleanOptions())
+        kept = [name for name in columns if name in (*COLUMNS, *FACTS) or _is_plain(name, rows, choices)]
+        done = Deidentified([], Removed(""), [name for name in columns if name not in kept])
+        visits = _Visits()
+        for number, row in enumerate(rows, 1):
+            try:
+                done.rows.append(_clean_row(row, kept, root, people[_who(row)], visits, choices, done.removed))
+            except InputError as error:
+                done.failed[error.what] += 1
+            progress(number, len(rows))
+        others = [name for name in kept if name not in COLUMNS]
+        _write(making, done, [*(name for name in COLUMNS if name in kept or name in _NAMES), *others])
     return done
 
 

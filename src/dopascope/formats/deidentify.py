@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ __all__ = [
     "deidentify",
     "deidentify_scan",
     "key_of",
+    "new_folder",
     "new_key",
     "pseudonym_of",
 ]
@@ -202,37 +204,50 @@ def _write(clean: _Clean, out: Path) -> None:
     write_bytes(out, clean.content)
 
 
-def _folder(source: Path, out: Path, key: Key, person: Person, options: CleanOptions) -> Removed:
-    """All images of a folder or zip, numbered in the order of their names; the folder appears when all is done."""
-    if out.exists():
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` when the block ends well, and vanishes when not.
+
+    Raises:
+        UsageError: `path` is there and is no empty folder.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(
-            "The folder for the clean copy is there already.",
-            where=out,
-            expected="a folder that is not there yet",
+            "The place for the clean copy is taken.",
+            where=path,
+            expected="a folder that is not there yet, or an empty one",
             fix="Remove it, or name another.",
         )
-    listing = blobs_of(source, options.limits)
-    _check_one_person(source, listing, options.limits)
-    removed = Removed(person.pseudonym)
-    removed.left_out += listing.skipped
-    out.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=".", suffix="-" + out.name, dir=out.parent))
-    first: InputError | None = None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=".", suffix="-" + path.name, dir=path.parent))
     try:
+        yield making
+        making.chmod(0o755)
+        if path.exists():
+            path.rmdir()
+        making.rename(path)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _folder(source: Path, out: Path, key: Key, person: Person, options: CleanOptions) -> Removed:
+    """All images of a folder or zip, numbered in the order of their names; the folder appears when all is done."""
+    removed = Removed(person.pseudonym)
+    first: InputError | None = None
+    with new_folder(out) as making:
+        listing = blobs_of(source, options.limits)
+        _check_one_person(source, listing, options.limits)
+        removed.left_out += listing.skipped
         for blob in listing.blobs:
             try:
                 _one_of_many(blob, making, key, person, removed, options)
+            except UnsuitableError:
+                raise
             except InputError as error:
                 first = first or error
                 removed.left_out[error.what] += 1
-                if isinstance(error, UnsuitableError):
-                    raise
         if not removed.files:
             raise first or _nothing(source)
-        making.chmod(0o755)
-        making.rename(out)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return removed
 
 
