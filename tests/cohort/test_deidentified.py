@@ -101,6 +101,9 @@ def test_a_column_that_is_asked_for_is_kept(people: tuple[Path, list[dict[str, s
     done = made(people, tmp_path / "clean", covariates=["medical_record"])
     assert done.rows[0]["medical_record"] == "12345678"
     assert done.rows[0]["updrs"] == "31"
+    report = json.loads((tmp_path / "clean" / "deidentify.json").read_text())
+    assert report["columns_kept_unchanged"] == ["medical_record"]
+    assert report["columns_dropped"] == 3
     with pytest.raises(UsageError, match="no such column"):
         made(people, tmp_path / "other", covariates=["nowhere"])
 
@@ -114,6 +117,14 @@ def test_columns_of_other_dates_years_and_texts_are_left_out(
     assert "visit" in done.dropped
     assert all("visit" not in one for one in done.rows)
     assert cell not in (tmp_path / "clean" / "cohort.tsv").read_text()
+
+
+def test_a_column_that_repeats_who_it_is_is_left_out(people: tuple[Path, list[dict[str, str]]], tmp_path: Path) -> None:
+    root, rows = people
+    numbered = [one | {"participant_id": f"31{k}", "cohort": f"31{k}", "score": "5"} for k, one in enumerate(rows[:2])]
+    done = deidentify_cohort(numbered, root, tmp_path / "clean", KEY)
+    assert "cohort" in done.dropped
+    assert done.rows[0]["score"] == "5"
 
 
 def test_an_unknown_camera_maker_is_missing_and_its_column_stays(

@@ -57,8 +57,12 @@ def cleaned(source: Path, key: Key = KEY, **options: Any) -> Path:
     return out
 
 
-def test_no_canary_survives_in_any_tag(scan: Path) -> None:
+def test_no_canary_survives_in_any_tag(
+    scan: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     rewrite(scan, plant_everywhere, trailing=NAME.encode())
+    caplog.clear()
+    capfd.readouterr()
     before = scan.read_bytes()
     assert len(every_tag()) > 2000
     assert leaks(before)
@@ -66,6 +70,7 @@ def test_no_canary_survives_in_any_tag(scan: Path) -> None:
     removed = deidentify(scan, out, key=KEY, options=CleanOptions(allow_burned_in=True))
     assert leaks(out.read_bytes()) == []
     assert scan.read_bytes() == before
+    assert leaks(caplog.text.encode() + "".join(capfd.readouterr()).encode()) == []
     assert removed.counts["private", "removed"] == 3
     assert CANARY not in repr(removed) + str(removed.as_dict()) + "".join(removed.lines())
     assert out.read_bytes()[:128] == bytes(128)

@@ -36,7 +36,7 @@ _NAMES: Final = ("participant_id", "session_id", "scan_id", "path")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,4}(\.\d{1,12})?([eE][+-]?\d{1,2})?")
 """At most four digits before the point: telephone and hospital numbers are longer."""
 _YEAR: Final = re.compile(r"(19|20)\d\d")
-_BIRTH: Final = re.compile(r"birth|dob|born", re.IGNORECASE)
+_PERSONAL: Final = re.compile(r"birth|dob|born|name|patient|person", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Deidentified:
     removed: Removed
     dropped: list[str]
     """Columns that were left out: of the names of the source's columns, those that are not kept."""
+    covariates: list[str]
+    """Columns that were kept as they are because somebody asked for them."""
     failed: Counter[str] = field(default_factory=Counter)
     """What went wrong with a scan that is not in the clean cohort -> how many."""
 
@@ -59,6 +61,7 @@ class Deidentified:
             "scans": len(self.rows),
             "failed": dict(sorted(self.failed.items())),
             "columns_dropped": len(self.dropped),
+            "columns_kept_unchanged": self.covariates,
             "people": len({row["participant_id"] for row in self.rows}),
         }
 
@@ -120,7 +123,7 @@ def deidentify_cohort(
     with new_folder(folder) as making:
         choices = _Choices(key, making, wanted, options or CleanOptions())
         kept = [name for name in columns if name in (*COLUMNS, *FACTS) or _is_plain(name, rows, choices)]
-        done = Deidentified([], Removed(""), [name for name in columns if name not in kept])
+        done = Deidentified([], Removed(""), [name for name in columns if name not in kept], sorted(wanted))
         visits = _Visits()
         for number, row in enumerate(rows, 1):
             try:
@@ -209,12 +212,14 @@ def _is_plain(name: str, rows: Sequence[dict[str, str]], choices: _Choices) -> b
     """Whether a column may stay: its name and all its cells are technical words, numbers or dates."""
     if name in choices.covariates:
         return True
-    if not technical(name) or _BIRTH.search(name):
+    if not technical(name) or _PERSONAL.search(name):
         return False
     nobody = Person("nobody", 0)
     cells = [one for row in rows if (one := row.get(name, "")) not in ("", MISSING)]
     if cells and all(_YEAR.fullmatch(one) for one in cells):
         return False
+    if any(row.get(name) and row.get(name) in [row.get(own) for own in _NAMES] for row in rows):
+        return False  # what says again who this is
     return all(_NUMBER.fullmatch(one) or nobody.shifted(one) is not None or technical(one) for one in cells)
 
 
