@@ -38,7 +38,6 @@ class Profile:
     shifted: frozenset[str]
     texts: frozenset[str]
     bytes: frozenset[str]
-    registered: frozenset[str]
     emptied: frozenset[str]
     dummied: frozenset[str]
     words: frozenset[str]
@@ -56,7 +55,6 @@ def profile() -> Profile:
         shifted=frozenset(options["shifted"].split()),
         texts=frozenset(kept["text"].split()),
         bytes=frozenset(kept["bytes"].split()),
-        registered=frozenset(kept["registered"].split()),
         emptied=frozenset(kept["emptied"].split()),
         dummied=frozenset(kept["dummied"].split()),
         words=frozenset(word for words in said["words"].values() for word in words.split()),
