@@ -270,12 +270,24 @@ def test_people_get_different_shifts_and_names() -> None:
         "2015-03",
         "20.3.15",
         "scan 2015 03 20",
+        "scan 20 03 2015",
     ],
 )
 def test_words_that_are_not_technical(text: str) -> None:
     assert not technical(text)
 
 
-@pytest.mark.parametrize("text", ["OSEM 8i8s", "Butterworth 0.6 order 10", "GE MEDICAL SYSTEMS", "LEHR", "^123^Iodine"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "OSEM 2 10 6.5",
+        "OSEM 8i8s",
+        "Butterworth 0.6 order 10",
+        "GE MEDICAL SYSTEMS",
+        "LEHR",
+        "^123^Iodine",
+        "BW 0.50 10",
+    ],
+)
 def test_words_that_are(text: str) -> None:
     assert technical(text)

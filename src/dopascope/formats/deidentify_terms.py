@@ -13,7 +13,9 @@ _WORD: Final = re.compile(r"[A-Za-z]+")
 _NUMBER: Final = re.compile(r"\d+")
 _LONGEST_NUMBER: Final = 4
 """Digits: a hospital's number for a person and a full date are longer."""
-_DATE: Final = re.compile(r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d{1,4}|\d{1,2}[-/]\d{4}|\d{4}[-/]\d{1,2}")
+_DATE: Final = re.compile(
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{4} \d{1,2} \d{1,2}|\d{1,2} \d{1,2} \d{4}|\d{1,2}[-/]\d{4}|\d{4}[-/]\d{1,2}"
+)
 """What somebody may read as a date, in any order and with any marks."""
 _MOST_SINGLE: Final = 3
 """Letters that stand alone, as in `2i10s`; a name may not be spelt out with them."""
