@@ -35,6 +35,8 @@ FACTS = Acquisition(
     reconstruction="OSEM 8i8s",
     filter="Butterworth 0.6 order 10",
     attenuation_corrected=True,
+    scatter_corrected=False,
+    corrections=("UNIF", "COR", "NCO", "DECY", "NRGY", "LIN", "MOTN"),
     sex="F",
     age_years=67,
     activity_mbq=185.0,
@@ -169,6 +171,18 @@ def test_the_age_that_a_birth_date_gave_is_written_and_the_date_goes(scan: Path)
     made = pydicom.dcmread(cleaned(scan))
     assert made.PatientAge == "069Y"
     assert made.PatientBirthDate == ""
+
+
+def test_one_unknown_term_does_not_take_the_others_along(scan: Path) -> None:
+    def mark(made: Any) -> None:
+        made.CorrectedImage = ["ATTN", CANARY, "SCAT"]
+        made.ImageType = ["DERIVED", "PRIMARY", "RECON TOMO", CANARY]
+
+    rewrite(scan, mark)
+    made = pydicom.dcmread(cleaned(scan))
+    assert made.CorrectedImage == ["ATTN", "SCAT"]
+    assert list(made.ImageType) == ["DERIVED", "PRIMARY", "RECON TOMO", KEY.term(CANARY)]
+    assert load(cleaned(scan)).acquisition.scatter_corrected is True
 
 
 def test_what_was_done_is_recorded_in_the_file(scan: Path) -> None:

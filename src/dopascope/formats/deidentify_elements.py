@@ -35,6 +35,8 @@ _DUMMIES: Final = {
 _REMOVED: Final = "REMOVED"
 _EMPTIED: Final = ("Z", "X/Z", "Z/D")
 _DUMMY: Final = ("D", "X/D", "X/Z/D")
+_SETS: Final = ("CorrectedImage", "ScanOptions", "SequenceVariant")
+"""Code strings whose order means nothing: unknown values are left out, the others stay."""
 _TERMS: Final = ("ImageType",)
 """Code strings whose unknown values are replaced one for one, since readers go by their places."""
 
@@ -125,6 +127,9 @@ class Cleaning:
         known = [technical(one) or (keyword == "PatientOrientation" and is_direction(one)) for one in values]
         if all(known):
             return _made(tag, "CS", values)
+        if keyword in _SETS:
+            self.removed.note(keyword, "cleaned")
+            return _made(tag, "CS", [one for one, ok in zip(values, known, strict=True) if ok] or "")
         if keyword not in _TERMS:
             return self._emptied(source, tag, keyword, "CS")
         self.removed.note(keyword, "replaced")
