@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from dopascope import __version__
-from dopascope.cli import cohort, demo, doctor, inspect, models, quantify, read, selftest, simulate
+from dopascope.cli import cohort, deidentify, demo, doctor, inspect, models, quantify, read, selftest, simulate
 from dopascope.cli.talk import say
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
+app.command("deidentify")(deidentify.deidentify)
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")
 

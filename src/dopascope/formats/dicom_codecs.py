@@ -61,13 +61,22 @@ def decoded(header: Header, module: PixelModule, data: bytes) -> NDArray[Any]:
 
 def _fragments(header: Header, data: bytes) -> list[bytes]:
     """The fragments after the offset table, in order."""
+    return encapsulated(header, data)[0][1:]
+
+
+def encapsulated(header: Header, data: bytes) -> tuple[list[bytes], int]:
+    """The items of encapsulated pixel data, offset table first, and where what follows them begins.
+
+    Raises:
+        UnreadableError: they end in the middle.
+    """
     found: list[bytes] = []
     position = header.pixels.offset if header.pixels else 0
     while position + 8 <= len(data):
         group, element, length = unpack_from("<HHI", data, position)
         position += 8
         if (group, element) == (0xFFFE, 0xE0DD):
-            return found[1:]
+            return found, position
         if (group, element) != (0xFFFE, 0xE000) or position + length > len(data):
             break
         found.append(data[position : position + length])

@@ -216,10 +216,15 @@ def _from_head(blob: Blob, limits: Limits, wanted: Container[int], head: int) ->
 
 def contents(header: Header, stored: bytes, limits: Limits) -> bytes:
     """The bytes of the data set that `header.pixels` points into: `stored`, the file's bytes, unless it is deflated."""
+    return data_set(header, stored, limits)[0] if header.transfer_syntax == DEFLATED else stored
+
+
+def data_set(header: Header, stored: bytes, limits: Limits) -> tuple[bytes, int]:
+    """The same bytes, and where in them the first element after the meta information begins."""
+    start = _meta(stored, _PREAMBLE if stored[128:132] == b"DICM" else 0, Budget(header.name, limits))[1]
     if header.transfer_syntax != DEFLATED:
-        return stored
-    start = _PREAMBLE if stored[128:132] == b"DICM" else 0
-    return _inflate(header.name, stored[_meta(stored, start, Budget(header.name, limits))[1] :], limits)
+        return stored, start
+    return _inflate(header.name, stored[start:], limits), 0
 
 
 def _parse(name: str, data: bytes, limits: Limits, wanted: Container[int] | None, size: int) -> Header:

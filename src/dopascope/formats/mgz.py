@@ -20,6 +20,8 @@ from dopascope.formats.registry import ReadOptions, Strictness, reader
 from dopascope.volume import Source, Volume
 
 HEADER_BYTES: Final = 284
+USED_BYTES: Final = 90
+"""Of the header, those that mean something."""
 
 _HEADER: Final = np.dtype(
     {
@@ -73,6 +75,17 @@ def read_mgz(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
         digest = stream.finish()
     source = Source(blob.name, "mgz", digest, assumed=assumed, orientation_from=orientation)
     return Volume(data, grid, source=source)
+
+
+def claimed(head: bytes, name: str) -> tuple[tuple[int, int, int], int, int]:
+    """Voxels (I, J, K), frames and bytes of a voxel that a header claims.
+
+    Raises:
+        UnreadableError, UnsupportedError: see `read_mgz`.
+    """
+    header = np.frombuffer(head, _HEADER, 1)[0]
+    shape, dtype = _claimed(header, name)
+    return shape, int(header["dims"][3]), dtype.itemsize
 
 
 def _claimed(header: NDArray[Any], name: str) -> tuple[tuple[int, int, int], np.dtype[Any]]:

@@ -51,7 +51,7 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
     head_blob = first_of_pair(blobs[0])
     facts = sidecar_of(blobs[0])
     with ForwardReader(head_blob, options.limits) as stream:
-        header = _read_header(stream, head_blob)
+        header = read_header(stream, head_blob)
         frame = chosen_frame(header.name, header.volumes, options.frame)
         affine, orientation, assumed = affine_of(header, options.strictness)
         grid = grid_of(header.name, header.shape, affine)
@@ -60,7 +60,7 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
             digests = [stream.finish()]
         else:
             digests = [stream.finish()]
-            with ForwardReader(_image_blob(head_blob), options.limits) as image:
+            with ForwardReader(image_blob(head_blob), options.limits) as image:
                 data = _voxels(image, header, frame, options.limits)
                 digests.append(image.finish())
     source = Source(
@@ -74,7 +74,13 @@ def read_nifti(blobs: Sequence[Blob], options: ReadOptions) -> Volume:
     return Volume(data, grid, facts or Acquisition(), source)
 
 
-def _read_header(stream: ForwardReader, blob: Blob) -> NiftiHeader:
+def read_header(stream: ForwardReader, blob: Blob) -> NiftiHeader:
+    """The header at the start of a `.nii` or `.hdr`.
+
+    Raises:
+        GeometryError: Analyze 7.5.
+        UnreadableError, UnsupportedError: see `nifti_header.parse`.
+    """
     head = stream.read(SIZES[1])
     if looks_like_analyze(head):
         raise GeometryError(
@@ -112,7 +118,12 @@ def first_of_pair(blob: Blob) -> Blob:
     return _partner(blob, ".hdr") or blob
 
 
-def _image_blob(header_blob: Blob) -> Blob:
+def image_blob(header_blob: Blob) -> Blob:
+    """The `.img` that belongs to a `.hdr`.
+
+    Raises:
+        UnreadableError: it is not here.
+    """
     image = _partner(header_blob, ".img")
     if image is None:
         raise UnreadableError(

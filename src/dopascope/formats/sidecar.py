@@ -67,9 +67,7 @@ def sidecar_of(scan: Blob) -> Acquisition | None:
         HostileError: it is ours by its form, but larger than `MAX_BYTES`.
         UnreadableError: it is ours, and a value cannot be meant.
     """
-    name = scan.path.name if scan.path else scan.name
-    ending = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), None)
-    beside = scan.sibling(name[: -len(ending)] + ".json") if ending else None
+    beside = json_beside(scan)
     if beside is None or FORM.encode() not in beside.head(MAX_BYTES):
         return None
     if beside.size > MAX_BYTES:
@@ -88,6 +86,13 @@ def sidecar_of(scan: Blob) -> Acquisition | None:
         return None
     names = {key: name for name, key in KEYS.items()}
     return Acquisition(**{names[key]: _value(beside, names[key], said[key]) for key in names if key in said})
+
+
+def json_beside(scan: Blob) -> Blob | None:
+    """The JSON file with the name of a NIfTI scan, whoever wrote it."""
+    name = scan.path.name if scan.path else scan.name
+    ending = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), None)
+    return scan.sibling(name[: -len(ending)] + ".json") if ending else None
 
 
 def _no_number(text: str) -> NoReturn:
