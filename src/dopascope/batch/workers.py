@@ -1,4 +1,4 @@
-"""Jobs over processes: few in flight, none half done after an interruption, none left behind."""
+"""Jobs over processes: few in flight, none lost or half done after an interruption, no worker left behind."""
 
 from __future__ import annotations
 
@@ -6,49 +6,107 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 from dopascope.errors import DopascopeError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-def each(function: Callable[[Job], Result], jobs: Iterable[Job], processes: int) -> Iterator[tuple[Job, Result]]:
+
+def each(
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    processes: int,
+    lost: Callable[[Job], Result] | None = None,
+) -> Iterator[tuple[Job, Result]]:
     """Each job with `function(job)`, as they finish; in this process where `processes` is 1.
 
-    An interruption lets the jobs in hand finish and starts no other. A job's exception is raised here.
+    An interruption lets the jobs in hand finish and starts no other. A job's exception is raised here. Where a worker
+    is ended from outside (killed, out of memory), the jobs in hand are tried once more in a new process, one by one, so
+    that the one that ends its worker is known.
+
+    Args:
+        function: what to do; a module's function, since workers import it.
+        jobs: taken as they are needed.
+        processes: how many workers.
+        lost: the result of a job whose worker was ended twice; without it that is an error.
 
     Raises:
-        DopascopeError: a worker was ended from outside, as systems do when memory runs out.
+        DopascopeError: a job's worker was ended twice, and `lost` is None.
     """
     if processes == 1:
         for job in jobs:
             yield job, function(job)
         return
     todo = iter(jobs)
+    while in_hand := (yield from _pooled(function, todo, processes, 2 * processes)):
+        again = iter(in_hand)
+        while ended := (yield from _pooled(function, again, 1, 1)):
+            if lost is None:
+                raise ended_twice()
+            yield ended[0], lost(ended[0])
+
+
+def ended_twice() -> DopascopeError:
+    """The error of a job whose worker was ended from outside, and that of its second try too."""
+    return DopascopeError(
+        "A worker process was ended from outside.",
+        found="twice in the same scan",
+        expected="it to finish its scan",
+        fix="Free memory or use fewer processes; the same command goes on from there.",
+    )
+
+
+def _pooled(
+    function: Callable[[Job], Result], todo: Iterator[Job], processes: int, waiting: int
+) -> Generator[tuple[Job, Result], None, list[Job]]:
+    """Jobs in one pool until none is left, or a worker is ended: then returns those that were in hand."""
     running: dict[Future[Result], Job] = {}
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+    unfinished: list[Job] = []
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_settle)
+        try:
+            while True:
+                while not unfinished and len(running) < waiting:
+                    try:
+                        job = next(todo)
+                    except StopIteration:
+                        break
+                    try:
+                        running[pool.submit(function, job)] = job
+                    except BrokenProcessPool:
+                        unfinished.append(job)
+                if not running:
+                    return unfinished
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    job = running.pop(done)
+                    try:
+                        result = done.result()
+                    except BrokenProcessPool:
+                        unfinished.append(job)
+                    else:
+                        yield job, result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers started meanwhile compute with one thread each, unless the user said otherwise: cores are shared."""
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
     try:
-        while True:
-            running |= {pool.submit(function, job): job for job in islice(todo, 2 * processes - len(running))}
-            if not running:
-                return
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(done), done.result()
-    except BrokenProcessPool as error:
-        raise DopascopeError(
-            "A worker process was ended from outside.",
-            found=str(error),
-            expected="it to finish its scan",
-            fix="Free memory or use fewer processes; the same command goes on from there.",
-        ) from error
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
+        for name in unset:
+            os.environ.pop(name, None)
 
 
 def _settle() -> None:
