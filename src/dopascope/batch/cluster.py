@@ -29,6 +29,7 @@ def each_on(
     """
     distributed, client = _client(address)
     running: dict[Any, Job] = {}
+    of_job: BaseException | None = None
     todo = iter(jobs)
     try:
         width = 2 * max(1, sum(client.nthreads().values()))
@@ -39,12 +40,16 @@ def each_on(
                 return
             for done in distributed.wait(list(running), return_when="FIRST_COMPLETED").done:
                 job = running.pop(done)
-                try:
-                    result = done.result()
-                except distributed.KilledWorker:
-                    result = lost(job)
-                yield job, result
+                of_job = done.exception() if done.status == "error" else None
+                if isinstance(of_job, distributed.KilledWorker):
+                    yield job, lost(job)
+                elif of_job is not None and not isinstance(of_job, ImportError):
+                    raise of_job
+                else:
+                    yield job, done.result()
     except (OSError, ImportError, CancelledError) as error:  # TimeoutError is an OSError
+        if error is of_job:
+            raise
         raise _gone(address, error) from error
     finally:
         client.cancel(list(running))

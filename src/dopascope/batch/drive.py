@@ -103,6 +103,7 @@ def drive(
 
     Raises:
         MissingExtraError, UsageError, DopascopeError: the cluster, see `cluster.each_on`.
+        OSError: cache or output cannot be written.
     """
     digest, software = work.digest(), _software()
     jobs = (Job(number, _absolute(scan), work.only(scan), digest, software, cache) for number, scan in enumerate(scans))
@@ -111,11 +112,20 @@ def drive(
 
 
 def perform(job: Job) -> Outcome:
-    """Do one job, in a worker: whatever goes wrong becomes its record."""
+    """Do one job, in a worker: whatever is wrong with the scan becomes its record.
+
+    Raises:
+        OSError: cache or output cannot be written, which no other scan would mend.
+    """
     try:
-        return _perform(job)
+        key, found = _known(job)
+        record, payload = found or job.work.make(job.scan)
     except Exception as error:
         return _failed(job, error)
+    if job.cache is not None and found is None:
+        job.cache.put(key, record, payload)
+    job.work.keep(job.scan, record, payload)
+    return Outcome(job.number, job.scan, record, kept=found is not None)
 
 
 def as_error(scan: CohortScan, error: Exception) -> DopascopeError:
@@ -132,20 +142,18 @@ def as_error(scan: CohortScan, error: Exception) -> DopascopeError:
     )
 
 
-def _perform(job: Job) -> Outcome:
+def _known(job: Job) -> tuple[str, tuple[dict[str, Any], bytes] | None]:
+    """The scan's key, and what the cache has under it."""
     if job.software != _software():
         raise DopascopeError(
             "This worker has other versions than the program that asked, so its numbers could differ.",
             found=json.dumps(provenance.software()),
             fix="Install the same versions on every machine.",
         )
-    key = _key(job) if job.cache is not None else ""
-    found = None if job.cache is None else job.cache.get(key)
-    record, payload = found or job.work.make(job.scan)
-    if job.cache is not None and found is None:
-        job.cache.put(key, record, payload)
-    job.work.keep(job.scan, record, payload)
-    return Outcome(job.number, job.scan, record, kept=found is not None)
+    if job.cache is None:
+        return "", None
+    key = _key(job)
+    return key, job.cache.get(key)
 
 
 def _key(job: Job) -> str:
@@ -158,10 +166,7 @@ def _key(job: Job) -> str:
 
 
 def _failed(job: Job, error: Exception) -> Outcome:
-    try:
-        job.work.drop(job.scan)
-    except OSError as other:
-        error = other
+    job.work.drop(job.scan)
     return Outcome(job.number, job.scan, error=as_error(job.scan, error).as_dict())
 
 

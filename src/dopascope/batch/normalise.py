@@ -10,7 +10,7 @@ from dopascope import provenance
 from dopascope.batch.cache import Cache, cache_of
 from dopascope.batch.derivatives import CENTRED_SPACE, MNI_SPACE, targets_of, write_dataset
 from dopascope.batch.drive import Outcome, Runner, drive
-from dopascope.batch.normalising import Normalising, NormaliseSettings
+from dopascope.batch.normalising import NormaliseSettings, Normalising
 from dopascope.cohort import read_cohort, read_table
 from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UsageError
