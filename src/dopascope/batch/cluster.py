@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from importlib import import_module
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from dopascope.errors import DopascopeError, MissingExtraError, UsageError
+
+PATIENCE_S: Final = 10
+"""How long a scheduler may take to answer."""
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -67,7 +70,7 @@ def _client(address: str) -> tuple[Any, Any]:
             fix="Install it with: pip install 'dopascope[cluster]', or use --workers on this machine.",
         ) from None
     try:
-        return distributed, distributed.Client(address, timeout=10, set_as_default=False)
+        return distributed, distributed.Client(address, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             "No Dask scheduler answers there.",

@@ -29,8 +29,8 @@ def each(
     """Each job with `function(job)`, as they finish; in this process where `processes` is 1.
 
     An interruption lets the jobs in hand finish and starts no other. A job's exception is raised here. Where a worker
-    is ended from outside (killed, out of memory), the jobs in hand are tried once more in a new process, one by one, so
-    that the one that ends its worker is known.
+    is ended from outside (killed, out of memory), the jobs in hand are tried again in new processes, one by one, so
+    that the one that ends its worker is known; a job is given up when that happened to it alone, twice.
 
     Args:
         function: what to do; a module's function, since workers import it.
@@ -47,11 +47,12 @@ def each(
         return
     todo = iter(jobs)
     while in_hand := (yield from _pooled(function, todo, processes, 2 * processes)):
-        again = iter(in_hand)
-        while ended := (yield from _pooled(function, again, 1, 1)):
+        # Some of them were only waiting beside the one that ended its worker: nobody is blamed before a try alone.
+        suspects = yield from _one_by_one(function, in_hand)
+        for job in (yield from _one_by_one(function, suspects)):
             if lost is None:
                 raise ended_twice()
-            yield ended[0], lost(ended[0])
+            yield job, lost(job)
 
 
 def ended_twice() -> DopascopeError:
@@ -62,6 +63,15 @@ def ended_twice() -> DopascopeError:
         expected="it to finish its scan",
         fix="Free memory or use fewer processes; the same command goes on from there.",
     )
+
+
+def _one_by_one(function: Callable[[Job], Result], jobs: list[Job]) -> Generator[tuple[Job, Result], None, list[Job]]:
+    """Each job alone in a worker; returns those whose worker was ended."""
+    todo = iter(jobs)
+    ended: list[Job] = []
+    while found := (yield from _pooled(function, todo, 1, 1)):
+        ended += found
+    return ended
 
 
 def _pooled(
