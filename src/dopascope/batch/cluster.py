@@ -41,7 +41,9 @@ def each_on(
                 running[client.submit(function, job, pure=False)] = job
             if not running:
                 return
-            for done in distributed.wait(list(running), return_when="FIRST_COMPLETED").done:
+            with client.as_current():
+                finished = distributed.wait(list(running), return_when="FIRST_COMPLETED").done
+            for done in finished:
                 job = running.pop(done)
                 of_job = done.exception() if done.status == "error" else None
                 if isinstance(of_job, distributed.KilledWorker):
