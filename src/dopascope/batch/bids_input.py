@@ -50,8 +50,13 @@ def _scan(bids_dir: Path, path: Path, people: dict[str, Row]) -> CohortScan:
     sex = letter(_SEX.get((row.get("sex") or "").casefold())) if row else None
     label = next((cell for name in _LABELS if row and (cell := row.get(name))), None)
     known = {
-        **{"participant_id": person, "session_id": session, "scan_id": path.name.split(".nii")[0]},
-        **{"path": told.as_posix(), "modality": "dat", "label": label, "sex": sex},
+        "participant_id": person,
+        "session_id": session,
+        "scan_id": path.name.split(".nii")[0],
+        "path": told.as_posix(),
+        "modality": "dat",
+        "label": label,
+        "sex": sex,
         "age": None if age is None else f"{age:g}",
     }
     cells = {name: cell for name, cell in known.items() if cell is not None}

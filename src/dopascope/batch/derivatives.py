@@ -14,7 +14,6 @@ from dopascope import __version__, provenance
 from dopascope.batch.drive import Outcome
 from dopascope.batch.sheet import cell_text
 from dopascope.cohort.scan import CohortScan
-from dopascope.cohort.table import Row
 from dopascope.errors import UsageError
 
 MNI_SPACE: Final = "MNI152NLin2009aSym"
@@ -43,6 +42,10 @@ COLUMNS: Final = (
     *("scan_id", "participant_id", "session_id", "status", "path", "registered", "quality", "accepted"),
     *("intensity", "divisor", "sha256", "assumed", "warnings", "error"),
 )
+
+
+Table = tuple[Sequence[str], Sequence[dict[str, str]]]
+"""Columns, and for each line its cells by column."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +173,14 @@ def _sidecar(target: Target, scan: CohortScan, record: dict[str, Any]) -> dict[s
     }
 
 
-def write_dataset(root: Path, outcomes: Sequence[Outcome], rows: Sequence[Row], targets: dict[str, Target]) -> None:
+def write_dataset(root: Path, outcomes: Sequence[Outcome], targets: dict[str, Target], table: Table) -> None:
     """Write what belongs to the folder as a whole: description, `.bidsignore`, `cohort.tsv` and `normalise.tsv`.
 
     Args:
         root: the folder.
         outcomes: of every scan, in the order of the table.
-        rows: the table's lines, in the same order.
         targets: as `targets_of` gives them.
+        table: the cohort's columns, and the cells of each line in the same order.
     """
     for stray in root.glob("sub-*/**/.????????-sub-*"):  # what a worker left that was killed while it wrote
         stray.unlink(missing_ok=True)
@@ -185,11 +188,11 @@ def write_dataset(root: Path, outcomes: Sequence[Outcome], rows: Sequence[Row], 
     text = _table(COLUMNS, [_line(one, targets[one.scan.name]) for one in outcomes])
     provenance.write_text(root / "normalise.tsv", text)
     done = [
-        dict(row.cells) | {"path": targets[one.scan.name].image.relative_to(root.absolute()).as_posix()}
-        for row, one in zip(rows, outcomes, strict=True)
+        dict(cells) | {"path": targets[one.scan.name].image.relative_to(root.absolute()).as_posix()}
+        for cells, one in zip(table[1], outcomes, strict=True)
         if one.error is None
     ]
-    provenance.write_text(root / "cohort.tsv", _table(rows[0].columns, done))
+    provenance.write_text(root / "cohort.tsv", _table(table[0], done))
 
 
 def write_description(root: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dopascope import provenance
 from dopascope.batch.cache import Cache, cache_of
-from dopascope.batch.derivatives import CENTRED_SPACE, MNI_SPACE, targets_of, write_dataset
+from dopascope.batch.derivatives import CENTRED_SPACE, MNI_SPACE, Target, targets_of, write_dataset
 from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.batch.normalising import NormaliseSettings, Normalising
 from dopascope.cohort import read_cohort, read_table
@@ -68,6 +68,23 @@ def normalise_cohort(
             expected="a folder of its own",
             fix="Name another folder.",
         )
+    outcomes, targets = normalise_scans(scans, out, settings, cache=cache, runner=runner, part=part, progress=progress)
+    if part is None:
+        write_dataset(out, outcomes, targets, (rows[0].columns, [row.cells for row in rows]))
+    return outcomes
+
+
+def normalise_scans(
+    scans: Sequence[CohortScan],
+    out: Path,
+    settings: NormaliseSettings,
+    *,
+    cache: Path | None = None,
+    runner: Runner | None = None,
+    part: Part | None = None,
+    progress: Callable[[Outcome], None] | None = None,
+) -> tuple[list[Outcome], dict[str, Target]]:
+    """As `normalise_cohort`, of scans however they were found and without tables; also where each is written."""
     targets = targets_of(scans, out, MNI_SPACE if settings.register else CENTRED_SPACE)
     wanted = scans if part is None else part.take(scans)
     folder = cache or cache_of(out)
@@ -79,7 +96,4 @@ def normalise_cohort(
         outcomes.append(outcome)
         if progress is not None:
             progress(outcome)
-    outcomes.sort(key=lambda one: one.number)
-    if part is None:
-        write_dataset(out, outcomes, rows, targets)
-    return outcomes
+    return sorted(outcomes, key=lambda one: one.number), targets
