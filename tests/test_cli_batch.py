@@ -83,7 +83,11 @@ def test_what_cannot_be_meant_writes_nothing(run, cohort: Path, tmp_path: Path) 
 def bids_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people, one of them twice, and an MR that nobody asked for."""
     root = tmp_path_factory.mktemp("bids")
-    for seed, place in ((5, "sub-01/ses-BL/spect"), (6, "sub-01/ses-V1/spect"), (7, "sub-02/ses-BL/pet")):
+    for seed, place in (
+        (63_000, "sub-01/ses-BL/spect"),
+        (63_001, "sub-01/ses-V1/spect"),
+        (63_003, "sub-02/ses-BL/pet"),
+    ):
         (root / place).mkdir(parents=True)
         volume, _ = phantom.scan(phantom.draw_person(seed, "healthy"), CAMERA, phantom.draw_pose(seed), seed)
         kind = place.rpartition("/")[2]
@@ -136,6 +140,6 @@ def test_bids_arguments_that_cannot_be_meant(
     assert ended(bids_dir, tmp_path / "out", "participant", "--participant-label", "03") == 2
     assert "sub-03" in capsys.readouterr().err
     assert ended(bids_dir, tmp_path / "out", "participant", "--participant-label", "02", "--session-label", "V1") == 2
-    assert ended(tmp_path, tmp_path / "out", "participant") == 4
+    assert ended(tmp_path / "absent", tmp_path / "out", "participant") == 4
     assert ended(bids_dir, tmp_path / "out", "session") == 2
     assert ended("--version") == 0
