@@ -86,7 +86,7 @@ def bids_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, place in (
         (63_000, "sub-01/ses-BL/spect"),
         (63_001, "sub-01/ses-V1/spect"),
-        (63_003, "sub-02/ses-BL/pet"),
+        (63_000, "sub-02/ses-BL/pet"),
     ):
         (root / place).mkdir(parents=True)
         volume, _ = phantom.scan(phantom.draw_person(seed, "healthy"), CAMERA, phantom.draw_pose(seed), seed)

@@ -33,11 +33,22 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("bids_dir", type=Path, help="the BIDS folder; only read")
     found.add_argument("output_dir", type=Path, help="folder of the derivatives")
     found.add_argument("analysis_level", choices=("participant", "group"), help="do the scans, or gather the tables")
-    labels = {"nargs": "+", "default": [], "metavar": "LABEL"}
     found.add_argument(
-        "--participant-label", "--participant_label", **labels, help="these participants only, with or without sub-"
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="these participants only, with or without sub-",
     )
-    found.add_argument("--session-label", "--session_label", **labels, help="these sessions only, with or without ses-")
+    found.add_argument(
+        "--session-label",
+        "--session_label",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="these sessions only, with or without ses-",
+    )
     found.add_argument("--n-procs", "--n_procs", type=int, default=1, metavar="N", help="worker processes")
     found.add_argument("-w", "--work-dir", "--work_dir", type=Path, metavar="DIR", help="results to go on from")
     found.add_argument(
