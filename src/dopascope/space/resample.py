@@ -147,7 +147,7 @@ def _separable(
         weights.append(_linear_weights(at, data.shape[axis]))
     # First axis first: each product works on memory in its own order, without a copy, and scans have more voxels than
     # the MNI grid along the first two axes, fewer along the last.
-    turned = np.ascontiguousarray(data, np.float32)
+    turned: NDArray[Any] = np.ascontiguousarray(data, np.float32)
     turned = (weights[0] @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:])
     turned = (weights[1] @ turned) @ weights[2].T
     # Axis a of the product runs along target axis along[a].
