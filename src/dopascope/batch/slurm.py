@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Final
 
 from dopascope.batch.normalise import Part
 from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UsageError
-
-PARTS: Final = 50
-"""Array tasks unless asked otherwise: few enough for any queue, each a share of a large cohort."""
 
 
 def array_script(command: Sequence[str], scans: Sequence[CohortScan], parts: int, workers: int) -> str:

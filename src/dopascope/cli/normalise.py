@@ -86,13 +86,14 @@ def normalise(
     _tell(settings, intensity)
     total = len(scans) if share is None else len(share.take(scans))
     with showing("Normalising", total) as show:
-        seen: list[Outcome] = []
+        done_kept = [0, 0]
 
         def progress(one: Outcome) -> None:
-            seen.append(one)
+            done_kept[0] += 1
+            done_kept[1] += one.kept
             if one.error is not None:
                 say(f"  {one.scan.name} failed: {one.error['what']} {one.error.get('found', '')}".rstrip())
-            show(len(seen), sum(other.kept for other in seen))
+            show(*done_kept)
 
         done = normalise_cohort(cohort, out, settings, cache=cache, runner=runner, part=share, progress=progress)
     answer(done, out, json, share is None)
