@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from dopascope.batch import Measured, Settings, measure_all, measure_scan, sheet_text
-from dopascope.batch.binding import failed
-from dopascope.batch.resume import side_file
+from dopascope.batch import Measured, Outcome, Settings, measure_all, measure_scan, sheet_text
+from dopascope.batch.drive import as_error
+from dopascope.batch.measuring import measured_of
 from dopascope.batch.sheet import HEADER
 from dopascope.cohort import CohortScan, read_cohort
 from dopascope.errors import UnsuitableError, UnsupportedError
@@ -70,7 +70,7 @@ def test_what_is_done_is_kept_and_what_changed_is_measured_again(scans, cohort, 
     for name in ("0.dcm", "2.dcm"):
         shutil.copy(scans / name, tmp_path / name)
     table = cohort(*lines(tmp_path), ("C", "later.dcm", "PD", "n/a", "n/a"))
-    side = side_file(tmp_path / "sbr.tsv")
+    side = tmp_path / "cache"
     first = list(measure_all(read_cohort(table), Settings(), side))
     assert [one.kept for one in first] == [False] * 3
     assert first[2].result.error is not None
@@ -81,26 +81,39 @@ def test_what_is_done_is_kept_and_what_changed_is_measured_again(scans, cohort, 
     shutil.copy(scans / "1.dcm", tmp_path / "later.dcm")
     assert again() == [(True, True), (True, True), (False, True)]
     assert again() == [(True, True)] * 3
-    shutil.copy(scans / "1.dcm", tmp_path / "0.dcm")
+    shutil.copy(scans / "2.dcm", tmp_path / "0.dcm")
     assert again() == [(False, True), (True, True), (True, True)]
     cohort(("A", tmp_path / "0.dcm", "control", 50, "M"), *lines(tmp_path)[1:], ("C", "later.dcm", "PD", "n/a", "n/a"))
     assert again() == [(False, True), (True, True), (True, True)]
     assert again(Settings(reference="occipital")) == [(False, True)] * 3
 
 
-def test_a_side_file_cut_in_the_middle_of_a_line_goes_on(scans, cohort, tmp_path):
-    table, side = cohort(*lines(scans)), tmp_path / "sbr.tsv.part"
-    whole = [one.result for one in measure_all(read_cohort(table), Settings(), side)]
-    side.write_bytes(side.read_bytes()[:-300])
-    again = list(measure_all(read_cohort(table), Settings(), side))
-    assert [one.kept for one in again] == [True, False]
+@pytest.mark.parametrize(
+    "spoil", [lambda raw: raw[:-300], lambda raw: b"", lambda raw: b"\xff\x00 not ours\n{}\n", lambda raw: raw + b" "]
+)
+def test_a_damaged_entry_is_measured_again_and_mended(scans, cohort, tmp_path, spoil):
+    table, cache = cohort(*lines(scans)), tmp_path / "cache"
+    whole = [one.result for one in measure_all(read_cohort(table), Settings(), cache)]
+    (entry, _) = [path for path in cache.rglob("*") if path.is_file()]
+    sound = entry.read_bytes()
+    entry.write_bytes(spoil(sound))
+    again = list(measure_all(read_cohort(table), Settings(), cache))
+    assert sorted(one.kept for one in again) == [False, True]
     assert [one.result for one in again] == whole
-    side.write_bytes(b'\xff\x00 not ours\n{"key": 1}\n')
-    assert [one.kept for one in measure_all(read_cohort(table), Settings(), side)] == [False, False]
+    assert entry.read_bytes() == sound
+
+
+def test_what_is_kept_names_nobody(scans, cohort, tmp_path):
+    shutil.copy(scans / "0.dcm", tmp_path / "ZZCANARY.dcm")
+    (scan,) = read_cohort(cohort(("ZZCANARY", "ZZCANARY.dcm", "ZZCANARY"), columns="scan_id path label"))
+    assert [one.result.error for one in measure_all([scan], Settings(), tmp_path / "cache")] == [None]
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"CANARY" in path.read_bytes() or "CANARY" in path.name]
 
 
 def test_an_interruption_keeps_what_was_done(scans, cohort, tmp_path):
-    table, side = cohort(*lines(scans)), tmp_path / "sbr.tsv.part"
+    table, side = cohort(*lines(scans)), tmp_path / "cache"
     running = measure_all(read_cohort(table), Settings(), side)
     next(running)
     running.close()
@@ -141,7 +154,7 @@ def test_a_picture_has_no_ratio(scans, cohort, tmp_path):
 
 
 def test_a_series_in_a_folder_is_measured_again_when_a_file_of_it_changes(scans, cohort, tmp_path):
-    folder, side = tmp_path / "series", tmp_path / "sbr.tsv.part"
+    folder, side = tmp_path / "series", tmp_path / "cache"
     folder.mkdir()
     shutil.copy(scans / "0.dcm", folder / "image.dcm")
     table = cohort(("series",), columns="path")
@@ -163,7 +176,8 @@ def test_a_series_in_a_folder_is_measured_again_when_a_file_of_it_changes(scans,
     ],
 )
 def test_any_failure_of_one_scan_becomes_its_record(tmp_path, error, found):
-    record = failed(CohortScan("A", tmp_path / "a.dcm", {"label": "PD"}, age=60.0), error)
+    scan = CohortScan("A", tmp_path / "a.dcm", {"label": "PD"}, age=60.0)
+    record = measured_of(Outcome(0, scan, error=as_error(scan, error).as_dict()))
     assert found in record.error["found"]
     assert (record.name, record.label, record.age, record.quantification) == ("A", "PD", 60.0, None)
     assert Measured.from_dict(json.loads(json.dumps(record.as_dict()))) == record

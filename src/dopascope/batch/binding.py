@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from dopascope import formats, passport, provenance, quant, space
+from dopascope import passport, provenance, quant, space
+from dopascope.batch.load import load_dat, refuse
 from dopascope.cohort.scan import CohortScan, letter
-from dopascope.errors import DopascopeError, UnsuitableError, UnsupportedError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.quant import Conditions, Normals, Quantification, Recovery
-from dopascope.volume import FACTS, Acquisition, Sex, Volume
+from dopascope.volume import FACTS, Acquisition, Sex
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,14 @@ def measure_scan(
     Raises:
         DopascopeError: the scan cannot be read, is not fit to be measured, or the table contradicts its header.
     """
-    image = _load(scan, settings, series, frame)
+    image = load_dat(scan, settings.strictness, settings.limits, series=series, frame=frame)
     facts = image.acquisition
-    _refuse(passport.inspect(image), settings)
+    if not settings.phantom:
+        refuse(passport.inspect(image))
     registration = space.register(image)
     found = passport.inspect(image, registration)
-    _refuse(found, settings)
+    if not settings.phantom:
+        refuse(found)
     age = scan.age if scan.age is not None else facts.age_years
     sex = scan.sex or letter(facts.sex)
     numbers = quant.quantify(
@@ -129,50 +131,3 @@ def measure_scan(
             *([] if registration.accepted else [f"registration not accepted: {'; '.join(registration.reasons)}"]),
         ),
     )
-
-
-def _load(scan: CohortScan, settings: Settings, series: str | None, frame: int | None) -> Volume:
-    """The scan with the table's facts added to its header's."""
-    if not scan.is_dat:
-        raise UnsupportedError(
-            "Binding ratios are for DaT SPECT.",
-            where=f"{scan.name}, column modality",
-            found=scan.cells["modality"],
-            expected="dat or n/a",
-            fix="Leave other modalities out of this table.",
-        )
-    image = formats.load(scan.path, series=series, frame=frame, strictness=settings.strictness, limits=settings.limits)
-    if not isinstance(image, Volume):
-        raise UnsuitableError(
-            "A picture of one slice has no position, spacing or side, so no binding ratio.",
-            where=scan.path,
-            found="a picture",
-            expected="DICOM or NIfTI",
-            fix="Export the scan itself.",
-        )
-    return replace(image, acquisition=scan.acquisition(image.acquisition))
-
-
-def _refuse(found: passport.Passport, settings: Settings) -> None:
-    if found.verdict == "refused" and not settings.phantom:
-        raise UnsuitableError(
-            "The scan's passport refuses it.",
-            where="passport",
-            found="; ".join(found.reasons),
-            expected="a DaT SPECT of one head with known geometry",
-            fix="See dopascope inspect.",
-        )
-
-
-def failed(scan: CohortScan, error: Exception) -> Measured:
-    """The record of a scan that could not be measured."""
-    if isinstance(error, OSError):
-        error = DopascopeError("The system refused a file operation.", where=scan.path, found=error.strerror or error)
-    if not isinstance(error, DopascopeError):
-        error = DopascopeError(
-            "dopascope failed on this scan; this is a fault of dopascope, not of your file.",
-            where=scan.path,
-            found=f"{type(error).__name__}: {error}",
-            fix="Report it.",
-        )
-    return Measured(name=scan.name, cells=scan.cells, age=scan.age, sex=scan.sex, error=error.as_dict())

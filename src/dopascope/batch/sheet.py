@@ -33,7 +33,7 @@ def sheet_text(results: Sequence[Measured]) -> str:
     lines = ["\t".join(HEADER)]
     for result in results:
         cells = _cells(result)
-        lines.append("\t".join(_text(cells.get(column)) for column in HEADER))
+        lines.append("\t".join(cell_text(cells.get(column)) for column in HEADER))
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +72,8 @@ def _cells(result: Measured) -> dict[str, object]:
     return cells
 
 
-def _text(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A value as one cell of a table: `n/a` where there is none."""
     if value is None:
         return MISSING
     if isinstance(value, bool):

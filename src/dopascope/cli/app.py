@@ -9,7 +9,19 @@ import traceback
 import typer
 
 from dopascope import __version__
-from dopascope.cli import cohort, deidentify, demo, doctor, inspect, models, quantify, read, selftest, simulate
+from dopascope.cli import (
+    cohort,
+    deidentify,
+    demo,
+    doctor,
+    inspect,
+    models,
+    normalise,
+    quantify,
+    read,
+    selftest,
+    simulate,
+)
 from dopascope.cli.talk import say
 
 app = typer.Typer(
@@ -23,6 +35,7 @@ app = typer.Typer(
 )
 app.command("read")(read.read)
 app.command("quantify")(quantify.quantify)
+app.command("normalise")(normalise.normalise)
 app.command("inspect")(inspect.inspect)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from dopascope.cli import options
+from dopascope.cli.batch_options import CacheOption, DaskOption, WorkersOption
 from dopascope.cli.read import AgeOption, MethodOption, NormalsOption, ReferenceOption, SexOption
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
 from dopascope.errors import SomeScansFailedError, UsageError
@@ -64,6 +65,9 @@ class Request:
     series: str | None
     frame: int | None
     json: bool
+    cache: Path | None
+    workers: int
+    dask: str | None
 
     @property
     def cohort(self) -> bool:
@@ -76,6 +80,9 @@ class Request:
         given = [name for name, value in alone.items() if value is not None]
         if self.cohort and given:
             raise _clash(given[0], "with a cohort table", "a single scan", "Put it into the table's column.")
+        batch = {"--workers": self.workers > 1, "--dask": self.dask is not None, "--cache": self.cache is not None}
+        if not self.cohort and (meant := [name for name, on in batch.items() if on]):
+            raise _clash(meant[0], "with one scan", "a cohort table", "Leave it out.")
         if self.fit_normals is not None and not self.cohort:
             raise _clash("--fit-normals", "with one scan", "a cohort table", "List the healthy people in a .tsv table.")
         if self.labels and self.fit_normals is None:
@@ -115,6 +122,9 @@ def quantify(
     frame: options.FrameOption = None,
     strictness: options.StrictnessOption = Strictness.RAISE,
     limit: options.LimitOption = [],  # noqa: B006  (typer copies it)
+    workers: WorkersOption = 1,
+    dask: DaskOption = None,
+    cache: CacheOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Measure binding ratios of one scan, or of every scan in a cohort table.
@@ -123,12 +133,13 @@ def quantify(
     goes on with the same command.
 
     Examples: dopascope quantify scan.dcm --age 67 --sex F; dopascope quantify cohort.tsv --out sbr.tsv;
-    dopascope quantify cohort.tsv --out sbr.tsv --fit-normals normals.json;
+    dopascope quantify cohort.tsv --out sbr.tsv --workers 2 --fit-normals normals.json;
     dopascope quantify phantom.dcm --truth ratios.tsv --fit-recovery recovery.json
     """
     wanted = options.read_options(frame, strictness, limit)
     request = Request(
-        what, out, age, sex, fit_normals, tuple(label), truth, fit_recovery, recovery, series, frame, json
+        *(what, out, age, sex, fit_normals, tuple(label), truth, fit_recovery, recovery, series, frame, json),
+        *(cache, workers, dask),
     )
     request.check()
     from dopascope import quant
@@ -148,7 +159,7 @@ def quantify(
 
 
 def _run(request: Request, settings: Settings) -> None:
-    from dopascope.batch import assumed_of, read_truth, recovery_of, side_file, write_sheet
+    from dopascope.batch import assumed_of, read_truth, recovery_of, write_sheet
 
     truth = None if request.truth is None else read_truth(request.truth)
     scans = _scans(request)
@@ -172,8 +183,6 @@ def _run(request: Request, settings: Settings) -> None:
             found=f"{len(bad)} of {len(results)}",
             fix="See the column error; the same command tries them again.",
         )
-    if request.out is not None:
-        side_file(request.out).unlink(missing_ok=True)
 
 
 def _scans(request: Request) -> list[CohortScan]:
@@ -198,20 +207,20 @@ def _prepare(request: Request, scans: list[CohortScan]) -> None:
 
 
 def _measure(request: Request, settings: Settings, scans: list[CohortScan]) -> list[Measured]:
-    from dopascope.batch import measure_all, measure_scan, side_file
+    from dopascope.batch import Runner, cache_of, measure_all, measure_scan
 
     if not request.cohort:
         return [measure_scan(scans[0], settings, series=request.series, frame=request.frame)]
-    side = None if request.out is None else side_file(request.out)
+    cache = request.cache or (None if request.out is None else cache_of(request.out))
     say(f"Measuring {len(scans)} scans ...")
-    results = []
-    for one in measure_all(scans, settings, side):
+    results: dict[int, Measured] = {}
+    for one in measure_all(scans, settings, cache, Runner(request.workers, request.dask)):
         state = "kept" if one.kept else "done"
         if one.result.error is not None:
             state = f"failed: {one.result.error['what']} {one.result.error.get('found', '')}".rstrip()
-        say(f"  {one.number}/{one.total}  {one.result.name}  {state}")
-        results.append(one.result)
-    return results
+        results[one.number] = one.result
+        say(f"  {len(results)}/{len(scans)}  {one.result.name}  {state}")
+    return [results[number] for number in sorted(results)]
 
 
 def _fit_normals(request: Request, results: list[Measured]) -> Normals:

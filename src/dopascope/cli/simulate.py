@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from dopascope.cli.progress import showing
 from dopascope.cli.talk import data, say, say_assumed, verb
 
 if TYPE_CHECKING:
     from dopascope.simulate import Plan
-    from dopascope.simulate.run import Progress
 
 IDEAL_UP_TO: Final = 100
 """Larger cohorts get no ideal ratios unless asked for: they take seconds for each scan."""
-LINES: Final = 20
-"""Counts on stderr of a run without a terminal."""
 
 SubjectsOption = Annotated[int, typer.Option("--subjects", help="How many people.", metavar="N")]
 SeedOption = Annotated[
@@ -93,8 +88,8 @@ def simulate(
         ideal=subjects <= IDEAL_UP_TO if ideal is None else ideal,
     )
     _tell(plan, ideal)
-    with _showing(subjects) as progress:
-        cohort = run(plan, out, processes=processes, progress=progress)
+    with showing("Simulating", subjects) as show:
+        cohort = run(plan, out, processes=processes, progress=lambda done, kept, _: show(done, kept))
     say(f"Truth: {out / 'truth.tsv'}")
     data(str(cohort))
 
@@ -103,24 +98,3 @@ def _tell(plan: Plan, ideal: bool | None) -> None:
     say_assumed(plan.assumed())
     if ideal is None and not plan.ideal:
         say(f"ASSUMED  no ideal ratios in truth.tsv, with more than {IDEAL_UP_TO} subjects; --ideal adds them")
-
-
-@contextmanager
-def _showing(subjects: int) -> Iterator[Progress]:
-    """How far it is: a bar on a terminal, else counts on stderr."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = TextColumn("Simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("", total=subjects)
-            yield lambda *counts: bar.update(task, completed=counts[0])
-    else:
-        every = max(1, subjects // LINES)
-
-        def count(done: int, kept: int, total: int) -> None:
-            if done % every == 0 or done == total:
-                say(f"  {done}/{total}" + (f"  ({kept} kept)" if kept else ""))
-
-        yield count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,24 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1) -> 
             expected="a name ending in .nii or .nii.gz and a code of 1 to 4",
             fix="Correct the name or the code.",
         )
+    nifti = _nifti(image, code, target)
+    with replacing(target) as temporary:
+        nibabel.save(nifti, temporary)
+
+
+def nifti_gz(volume: Volume, *, code: int) -> bytes:
+    """The bytes of a `.nii.gz` file of `volume`: fast to make, and always the same (no time, no name).
+
+    Noise does not compress; what does in a scan are runs of zeros, and looking for these alone is several times
+    faster than the usual levels of zlib, at about the same size.
+    """
+    pack = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    return pack.compress(_nifti(volume, code, Path("volume")).to_bytes()) + pack.flush()
+
+
+def _nifti(image: Volume | LabelMap, code: int, target: Path) -> Any:
+    import nibabel
+
     data = image.data if isinstance(image, Volume) else _labels(image.data, target)
     make: Any = nibabel.Nifti1Image  # nibabel is typed in part only
     nifti = make(data, image.grid.affine, dtype=data.dtype)
@@ -47,8 +66,7 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1) -> 
     sheared = geometry.shear(image.grid.affine) > geometry.ORTHOGONAL_TOLERANCE
     nifti.set_qform(image.grid.affine, 0 if sheared else code)
     nifti.header.set_xyzt_units("mm")
-    with replacing(target) as temporary:
-        nibabel.save(nifti, temporary)
+    return nifti
 
 
 def _labels(data: NDArray[Any], target: Path) -> NDArray[Any]:

@@ -145,10 +145,11 @@ def _separable(
     for axis in range(3):
         at = index[axis, along[axis]] * np.arange(shape[along[axis]]) + index[axis, 3]
         weights.append(_linear_weights(at, data.shape[axis]))
-    # Last axis first: each product then works on memory in its own order, without a copy.
-    turned = np.asarray(data, np.float32) @ weights[2].T
-    turned = weights[1] @ turned
+    # First axis first: each product works on memory in its own order, without a copy, and scans have more voxels than
+    # the MNI grid along the first two axes, fewer along the last.
+    turned: NDArray[Any] = np.ascontiguousarray(data, np.float32)
     turned = (weights[0] @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:])
+    turned = (weights[1] @ turned) @ weights[2].T
     # Axis a of the product runs along target axis along[a].
     return np.ascontiguousarray(turned.transpose([along.index(target) for target in range(3)]))
 

@@ -1,0 +1,74 @@
+"""What came of a scan, kept by the content of the scan and by how it was worked on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dopascope import provenance
+
+FORM: Final = b"dopascope.cache/1"
+BESIDE: Final = (".json", ".img", ".img.gz", ".hdr", ".hdr.gz")
+"""Files that belong to a scan of the same name: its facts, and the halves of a NIfTI pair."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries, each one file: a line with the SHA-256 of the rest, a JSON record, and a payload.
+
+    Entries hold no names of people or files. Any number of processes and machines may share the folder.
+    """
+
+    folder: Path
+
+    def get(self, key: str) -> tuple[dict[str, Any], bytes] | None:
+        """The record and payload under `key`; None where there is none, or it is damaged."""
+        try:
+            head, rest = self._path(key).read_bytes().split(b"\n", 1)
+            if head != _head(rest):
+                return None
+            record, payload = rest.split(b"\n", 1)
+            return json.loads(record), payload
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: str, record: dict[str, Any], payload: bytes) -> None:
+        """Keep both under `key`, whole or not at all.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        rest = json.dumps(record).encode() + b"\n" + payload
+        provenance.write_bytes(self._path(key), _head(rest) + b"\n" + rest)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / key
+
+
+def cache_of(out: Path) -> Path:
+    """Where the results for `out`, a table or a folder, are kept unless another folder is named."""
+    return out.with_name(f"{out.name}.cache")
+
+
+def content_of(path: Path) -> str:
+    """SHA-256 of a scan's bytes: of a folder, of the names and bytes of its files; of a file, with those beside it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        files = sorted(one for one in path.rglob("*") if one.is_file())
+        known = [(one.relative_to(path).as_posix(), provenance.sha256_of(one)) for one in files]
+    else:
+        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+        beside = [path.with_name(f"{stem}{ending}") for ending in BESIDE]
+        endings = [(one.name[len(stem) :], one) for one in beside if one != path and one.is_file()]
+        known = [("", provenance.sha256_of(path)), *((ending, provenance.sha256_of(one)) for ending, one in endings)]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _head(rest: bytes) -> bytes:
+    return FORM + b" " + hashlib.sha256(rest).hexdigest().encode()
