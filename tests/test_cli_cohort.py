@@ -31,7 +31,7 @@ def test_a_split_is_written_and_clean_and_a_moved_person_is_found(table: Path, t
     done = run("split", table, "--out", out, "--folds", 3, "--seed", 2, "--inner", 2)
     assert (done.returncode, done.stdout.strip()) == (0, str(out))
     assert done.stderr.count("fold ") == 3
-    clean = run("lint-split", out, "--cohort", table)
+    clean = run("lint-split", out, "--cohort", table, "--no-images")
     assert (clean.returncode, clean.stdout, clean.stderr.strip()) == (0, "", "No leak found.")
     lines = out.read_text().splitlines()
     moved = next(k for k, line in enumerate(lines) if "\ttest\t" in line)
@@ -41,7 +41,9 @@ def test_a_split_is_written_and_clean_and_a_moved_person_is_found(table: Path, t
     leaky = run("lint-split", out, "--cohort", table, "--json")
     assert leaky.returncode == 3
     assert {tuple(leak["people"]) for leak in json.loads(leaky.stdout)["leaks"]} == {(person,)}
-    assert "person" in run("lint-split", out, "--cohort", table).stdout
+    read = run("lint-split", out, "--cohort", table)
+    assert "person" in read.stdout
+    assert "12 images are no volume or cannot be read" in read.stderr
 
 
 def test_a_site_is_left_out_and_options_that_clash_are_refused(table: Path, tmp_path: Path) -> None:

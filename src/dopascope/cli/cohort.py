@@ -97,25 +97,37 @@ def summary_of(places: list[Place]) -> list[str]:
 def lint_split(
     split: Annotated[Path, typer.Argument(help="A split: columns fold, role, scan_id.", metavar="splits.tsv")],
     cohort: Annotated[Path, typer.Option("--cohort", help="The table that the split is of.", metavar="TSV")],
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Compare the images too, for copies and mirrored copies.")
+    ] = True,
     json: options.JsonOption = False,
 ) -> None:
-    """Look for people, sessions, files, slices and parents of synthetic images on both sides of anybody's split.
+    """Look for people, sessions, files, slices, copies and parents of synthetic images on both sides of a split.
 
     Exit code 3 where something leaks.
 
     Example: dopascope cohort lint-split splits.tsv --cohort cohort.tsv
     """
     from dopascope.cohort import read_cohort
-    from dopascope.cohort.leaks import MEANING, leaks
+    from dopascope.cohort.leaks import MEANING, image_copies, leaks
     from dopascope.cohort.splits import read_splits
 
-    found = leaks(read_cohort(cohort), read_splits(split))
+    scans, places = read_cohort(cohort), read_splits(split)
+    copies: list[tuple[str, str, bool]] = []
+    skipped: list[str] = []
+    if images:
+        say(f"Comparing {len(scans)} images ...")
+        copies, skipped = image_copies(scans)
+    found = leaks(scans, places, copies=copies)
     if json:
         data(as_json({"form": "dopascope.leaks/1", "leaks": [leak.as_dict() for leak in found]}))
     else:
         for leak in found:
             people = ", ".join(leak.people)
             data(f"{leak.kind:<10} fold {leak.fold}: {leak.trained} trained, {leak.tested} tested ({people})")
+    if skipped:
+        shown = ", ".join(skipped[:5])
+        say(f"WARNING  {len(skipped)} images are no volume or cannot be read, and were not compared: {shown}")
     say(f"{len(found)} leaks." if found else "No leak found.")
     for kind in sorted({leak.kind for leak in found}):
         say(f"  {kind}: {MEANING[kind]}")

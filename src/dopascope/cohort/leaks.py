@@ -6,18 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dopascope import provenance
+from dopascope import formats, provenance
+from dopascope.cohort import similarity
 from dopascope.cohort.scan import CohortScan
+from dopascope.cohort.similarity import Texture, texture
 from dopascope.cohort.splits import Place
-from dopascope.errors import LeakError, UsageError
+from dopascope.errors import InputError, LeakError, UsageError
+from dopascope.volume import Volume
 
-Kind = Literal["person", "session", "file", "slice", "synthetic"]
+Kind = Literal["person", "session", "file", "slice", "synthetic", "copy", "mirrored"]
 MEANING: Final[dict[Kind, str]] = {
     "person": "scans of one person on both sides",
     "session": "scans of one person's session on both sides",
     "file": "the same bytes on both sides",
     "slice": "slices of one scan on both sides",
     "synthetic": "a synthetic image is trained on, and what it was made from is tested on",
+    "copy": "one image, resampled, rescaled or cropped, on both sides",
+    "mirrored": "one image and its mirror image on both sides",
 }
 _SHOWN: Final = 10
 
@@ -53,7 +58,13 @@ class _Tie:
     of: Callable[[CohortScan], Iterable[str]]
 
 
-def leaks(scans: Sequence[CohortScan], places: Sequence[Place], *, contents: bool = True) -> list[Leak]:
+def leaks(
+    scans: Sequence[CohortScan],
+    places: Sequence[Place],
+    *,
+    contents: bool = True,
+    copies: Sequence[tuple[str, str, bool]] = (),
+) -> list[Leak]:
     """Every leak of a split, the closest tie of each pair of scans alone, in the order of the split.
 
     Args:
@@ -61,6 +72,7 @@ def leaks(scans: Sequence[CohortScan], places: Sequence[Place], *, contents: boo
             `parents` the scans (ids with commas between) from which a synthetic image was made.
         places: the split.
         contents: whether files are compared by their bytes.
+        copies: (scan id, scan id, mirrored) of images that are of one scan: see `image_copies`.
 
     Raises:
         UsageError: the split names scans that the cohort does not have.
@@ -82,11 +94,42 @@ def leaks(scans: Sequence[CohortScan], places: Sequence[Place], *, contents: boo
         _Tie("session", lambda scan: _session(scan)),
         _Tie("person", lambda scan: [scan.person] if scan.person else []),
     ]
+    ties += [_copy_tie(mirrored, [pair[:2] for pair in copies if pair[2] == mirrored]) for mirrored in (False, True)]
     found: dict[tuple[str, str, str], Leak] = {}
     for fold, train, test in _folds(places, known):
         for leak in (*_synthetic(fold, train, test, known), *_tied(fold, train, test, ties)):
             found.setdefault((fold, leak.trained, leak.tested), leak)
     return list(found.values())
+
+
+def image_copies(
+    scans: Sequence[CohortScan], progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> tuple[list[tuple[str, str, bool]], list[str]]:
+    """Scans that are copies of each other by their images, whoever they are said to be of, and those not compared.
+
+    Args:
+        scans: whose images to read.
+        progress: is told how many images of how many are read.
+
+    Returns:
+        (scan id, scan id, mirrored) of each pair, and the ids of scans that are no volume or cannot be read.
+    """
+    textures: list[Texture] = []
+    names: list[str] = []
+    skipped: list[str] = []
+    for number, scan in enumerate(scans, 1):
+        try:
+            image = formats.load(scan.path)
+        except InputError:
+            image = None
+        if isinstance(image, Volume):
+            names.append(scan.name)
+            textures.append(texture(image))
+        else:
+            skipped.append(scan.name)
+        progress(number, len(scans))
+    found = similarity.copies(textures)
+    return [(names[one.one], names[one.other], one.mirrored) for one in found], skipped
 
 
 def check(scans: Sequence[CohortScan], places: Sequence[Place]) -> None:
@@ -164,6 +207,15 @@ def _parents(scan: CohortScan) -> list[str]:
 
 def _people(*scans: CohortScan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scan.person or scan.name for scan in scans))
+
+
+def _copy_tie(mirrored: bool, pairs: Sequence[tuple[str, str]]) -> _Tie:
+    """What copies have in common is their pair."""
+    pairs_of: dict[str, list[str]] = {}
+    for pair in pairs:
+        for name in pair:
+            pairs_of.setdefault(name, []).append("\0".join(pair))
+    return _Tie("mirrored" if mirrored else "copy", lambda scan: pairs_of.get(scan.name, []))
 
 
 def _session(scan: CohortScan) -> list[str]:
