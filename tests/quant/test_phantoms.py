@@ -54,7 +54,7 @@ def test_ratios_through_registration_are_within_five_percent(camera):
 
 @pytest.mark.parametrize("seed", [8402, 8405, 8408])
 def test_ratios_of_warped_people_are_right_where_the_regions_were_placed(seed):
-    """Of a warped head there is no one true affine; what is measured at the one that was found is right."""
+    """Registration apart: at the pose that was found, the ratios are those of the ideal image."""
     camera = replace(CAMERA_LIST[seed % 5], counts=None)
     person, pose = draw_person(seed, GROUPS[seed % 2]), draw_pose(seed)
     volume, _ = scan(person, camera, pose)
