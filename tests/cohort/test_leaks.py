@@ -78,6 +78,14 @@ def test_a_scan_on_both_sides_of_two_folds_is_no_leak_but_held_out_is(tmp_path: 
     assert [(leak.kind, leak.fold, leak.tested) for leak in leaks(scans, aside)] == [("file", "held out", "b")]
 
 
+def test_a_scan_of_nobody_known_that_is_both_held_out_and_used_leaks(tmp_path: Path) -> None:
+    """A series in a folder has no one file to compare, and no participant here."""
+    scans = [CohortScan(name, tmp_path, {}) for name in "ab"]
+    aside = [Place("1", "train", "a", ""), Place("1", "held_out", "b", ""), Place("2", "train", "b", "")]
+    for contents in (True, False):
+        assert [leak.tested for leak in leaks(scans, aside, contents=contents)] == ["b"]
+
+
 def test_inner_folds_are_looked_at_too(tmp_path: Path) -> None:
     scans = [scan(tmp_path, name, "ann" if name != "t" else "zoe") for name in "abt"]
     places = [Place("1", "train", "a", "", None, 1), Place("1", "train", "b", "", None, 2), Place("1", "test", "t", "")]

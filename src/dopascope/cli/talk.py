@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 import typer
 
-from dopascope.errors import DopascopeError, SomeScansFailedError, UnsuitableError
+from dopascope.errors import DopascopeError, LeakError, SomeScansFailedError, UnsuitableError
 
 P = ParamSpec("P")
 
@@ -45,7 +45,7 @@ def as_json(value: Any) -> str:
 
 def report_error(error: DopascopeError) -> None:
     """One clear error on stderr; as JSON on stdout too for `--json`, unless the answer is there already."""
-    if "--json" in sys.argv and not isinstance(error, AnsweredError | SomeScansFailedError):
+    if "--json" in sys.argv and not isinstance(error, AnsweredError | LeakError | SomeScansFailedError):
         data(as_json({"error": error.as_dict()}))
     say(f"Error: {error}")
 

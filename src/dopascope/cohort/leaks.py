@@ -11,7 +11,7 @@ from dopascope.cohort import similarity
 from dopascope.cohort.scan import CohortScan
 from dopascope.cohort.similarity import Texture, texture
 from dopascope.cohort.splits import Place
-from dopascope.errors import InputError, LeakError, UsageError
+from dopascope.errors import DopascopeError, LeakError, UsageError
 from dopascope.volume import Volume
 
 Kind = Literal["person", "session", "file", "slice", "synthetic", "copy", "mirrored"]
@@ -90,7 +90,7 @@ def leaks(
     digests = {name: _digest(scan) for name, scan in known.items()} if contents else {}
     ties = [
         _Tie("slice", lambda scan: [found] if (found := scan.further.get("volume")) else []),
-        _Tie("file", lambda scan: [found] if (found := digests.get(scan.name)) else []),
+        _Tie("file", lambda scan: [digests.get(scan.name) or f"\0{scan.name}"]),
         _Tie("session", lambda scan: _session(scan)),
         _Tie("person", lambda scan: [scan.person] if scan.person else []),
     ]
@@ -120,7 +120,7 @@ def image_copies(
     for number, scan in enumerate(scans, 1):
         try:
             image = formats.load(scan.path)
-        except InputError:
+        except DopascopeError:
             image = None
         if isinstance(image, Volume):
             names.append(scan.name)
@@ -140,16 +140,21 @@ def check(scans: Sequence[CohortScan], places: Sequence[Place]) -> None:
     """
     found = leaks(scans, places)
     if found:
-        people = sorted({person for leak in found for person in leak.people})
-        more = f" and {len(people) - _SHOWN} more" if len(people) > _SHOWN else ""
-        kinds = sorted({leak.kind for leak in found})
-        raise LeakError(
-            "The split leaks.",
-            where=f"fold {found[0].fold}: {found[0].trained} is trained on, {found[0].tested} tested on",
-            found=f"{len(found)} pairs ({', '.join(kinds)}) of {', '.join(people[:_SHOWN])}{more}",
-            expected="each person, file and volume on one side",
-            fix="Split anew with dopascope cohort split, which keeps people together.",
-        )
+        raise leak_error(found)
+
+
+def leak_error(found: Sequence[Leak]) -> LeakError:
+    """The error that a split leaks, with the people that it concerns."""
+    people = sorted({person for leak in found for person in leak.people})
+    more = f" and {len(people) - _SHOWN} more" if len(people) > _SHOWN else ""
+    kinds = sorted({leak.kind for leak in found})
+    return LeakError(
+        "The split leaks.",
+        where=f"fold {found[0].fold}: {found[0].trained} is trained on, {found[0].tested} tested on",
+        found=f"{len(found)} pairs ({', '.join(kinds)}) of {', '.join(people[:_SHOWN])}{more}",
+        expected="each person, file and volume on one side",
+        fix="Split anew with dopascope cohort split, which keeps people together.",
+    )
 
 
 def _folds(
