@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dopascope.cli import options
+from dopascope.cli import cohort_import, options
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.errors import UsageError
 
 if TYPE_CHECKING:
     from dopascope.cohort.splits import Place
 
-app = typer.Typer(help="Split tables of scans without leakage, and check splits.", no_args_is_help=True)
+app = typer.Typer(help="Make tables of scans, and split them without leakage.", no_args_is_help=True)
+app.command("import")(cohort_import.import_)
 
 TableArgument = Annotated[Path, typer.Argument(help="A cohort table.", metavar="cohort.tsv")]
 

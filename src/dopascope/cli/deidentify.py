@@ -42,7 +42,7 @@ def deidentify(
     from dopascope.formats import deidentify as cleaning
 
     chosen = cleaning.CleanOptions(allow_burned_in=allow_burned_in, limits=Limits().with_settings(limit))
-    secret = _secret(key, out)
+    secret = secret_of(key, out)
     removed = cleaning.deidentify(scan, out, key=secret, pseudonym=pseudonym, options=chosen)
     if json:
         data(as_json(removed.as_dict()))
@@ -58,7 +58,12 @@ def deidentify(
         say("ASSUMED  a key of this one run: another scan of this person will get another name and other dates")
 
 
-def _secret(path: Path | None, out: Path) -> Key:
+def secret_of(path: Path | None, out: Path) -> Key:
+    """The key of a file, made where it is missing, or a new one where no file is named.
+
+    Raises:
+        UsageError: the file would lie inside what is written.
+    """
     from dopascope.formats import deidentify as cleaning
 
     if path is None:

@@ -13,7 +13,8 @@ MISSING: Final = "n/a"
 MAX_BYTES: Final = 64 << 20
 """A cohort of 100,000 scans needs about 20 MB; anything beyond this is something else."""
 _SHOWN: Final = 60
-_OTHERS: Final = {",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
+DELIMITERS: Final = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
+"""What may stand between cells -> its name in errors."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,19 @@ class Row:
         return value
 
 
-def fault(what: str, path: Path, line: int, column: str, found: str, expected: str) -> UnreadableError:
+def fault(
+    what: str,
+    path: Path,
+    line: int,
+    column: str,
+    found: str,
+    expected: str,
+    fix: str = "Correct this place of the table.",
+) -> UnreadableError:
     """A table's error, with the place where an editor finds it."""
     shown = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
     place = f"{path}, line {line}" + (f", column {column}" if column else "")
-    return UnreadableError(what, where=place, found=shown, expected=expected, fix="Correct this place of the table.")
+    return UnreadableError(what, where=place, found=shown, expected=expected, fix=fix)
 
 
 def read_table(path: Path, required: Sequence[str]) -> list[Row]:
@@ -67,9 +76,9 @@ def read_table(path: Path, required: Sequence[str]) -> list[Row]:
         UnreadableError: not readable, too large, not UTF-8 text, another delimiter, a column missing, named twice or
             unnamed, a line with too few or too many cells, or no row.
     """
-    lines = _lines(path)
+    lines = text_of(path, "tab-separated UTF-8 text with a header line").split("\n")
     header = [name.strip() for name in lines[0].split("\t")]
-    _check_header(path, lines[0], header, required)
+    check_header(path, lines[0], header, required, delimiter="\t")
     rows = []
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
@@ -87,8 +96,17 @@ def read_table(path: Path, required: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _lines(path: Path) -> list[str]:
-    expected = "tab-separated UTF-8 text with a header line"
+def text_of(path: Path, expected: str, encoding: str = "utf-8-sig") -> str:
+    """The whole text of a table, lines ended by a single newline.
+
+    Args:
+        path: the file.
+        expected: what it should be, for errors.
+        encoding: of its bytes; a byte order mark of UTF-8 is left out.
+
+    Raises:
+        UnreadableError: it cannot be opened, is too large, or is no text of this encoding. The error names the line.
+    """
     try:
         with open(path, "rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -100,25 +118,39 @@ def _lines(path: Path) -> list[str]:
     if len(raw) > MAX_BYTES:
         raise fault("The table is too large.", path, 1, "", f"more than {MAX_BYTES} bytes", expected)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise fault(
-            "The table is not UTF-8 text.", path, line, "", f"byte {raw[error.start]:#04x}", expected
-        ) from error
+        what = f"The table is not {encoding.removesuffix('-sig').upper()} text."
+        raise fault(what, path, line, "", f"byte {raw[error.start]:#04x}", expected) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise fault("The table is not text.", path, line, "", "a zero byte", expected)
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _check_header(path: Path, line: str, header: list[str], required: Sequence[str]) -> None:
+def check_header(path: Path, line: str, header: list[str], required: Sequence[str], delimiter: str) -> None:
+    """Check the names of a table's columns.
+
+    Args:
+        path: the file, for errors.
+        line: the header as it stands there.
+        header: the names in it.
+        required: names that must be there.
+        delimiter: what the names were separated at.
+
+    Raises:
+        UnreadableError: another delimiter, a column missing, named twice or unnamed.
+    """
     missing = [name for name in required if name not in header]
-    if missing and "\t" not in line and len(required) > 1:
-        other = next((words for mark, words in _OTHERS.items() if mark in line), None)
-        if other is not None:
-            found = f"cells separated by {other}"
-            raise fault("The table has another delimiter.", path, 1, "", found, "cells separated by tabs")
+    if missing and delimiter not in line:
+        other = next((words for mark, words in DELIMITERS.items() if mark in line), None)
+        if other is not None and (len(required) > 1 or missing[0] in line):
+            found, expected = (
+                f"cells separated by {other}",
+                f"cells separated by {DELIMITERS.get(delimiter, delimiter)}",
+            )
+            raise fault("The table has another delimiter.", path, 1, "", found, expected)
     if missing:
         found = f"columns {', '.join(header)}"
         raise fault("A column is missing.", path, 1, missing[0], found, f"columns {', '.join(required)}")

@@ -1,0 +1,9 @@
+"""Folders and tables of others as cohort tables: one module a layout, all behind `find_scans`."""
+
+from __future__ import annotations
+
+from dopascope.cohort.importers.found import Found, ImportOptions, LeftOut, Visits
+from dopascope.cohort.importers.registry import IMPORTERS, Importer, find_scans
+from dopascope.cohort.importers.write import write_cohort
+
+__all__ = ["IMPORTERS", "Found", "ImportOptions", "Importer", "LeftOut", "Visits", "find_scans", "write_cohort"]
