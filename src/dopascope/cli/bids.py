@@ -15,11 +15,12 @@ import typer
 
 from dopascope import __version__
 from dopascope.cli.talk import data, say, say_assumed, verb
-from dopascope.errors import SomeScansFailedError, UsageError
+from dopascope.errors import SomeScansFailedError, UnsuitableError, UsageError
 
 if TYPE_CHECKING:
     from dopascope.batch.derivatives import Target
     from dopascope.cohort import CohortScan
+    from dopascope.cohort.importers import Found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,14 +71,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 @verb
 def _run(chosen: argparse.Namespace) -> None:
     from dopascope.batch import NormaliseSettings, Runner, Settings, cache_of, measure_all, sheet_text, write_sheet
-    from dopascope.batch.bids_input import scans_of
     from dopascope.batch.derivatives import write_dataset, write_description
     from dopascope.batch.normalise import normalise_scans
     from dopascope.cohort import COLUMNS
+    from dopascope.cohort.importers import find_scans
     from dopascope.provenance import write_text
 
     _check_apart(chosen.bids_dir, chosen.output_dir)
-    scans = _chosen(scans_of(chosen.bids_dir), chosen.participant_label, chosen.session_label)
+    there = find_scans("bids", chosen.bids_dir)
+    say_assumed(there.assumed)
+    for why, count in there.reasons().most_common():
+        say(f"left out  {count}: {why}")
+    scans = _chosen(_dat(there), chosen.participant_label, chosen.session_label)
     out, cache = chosen.output_dir, chosen.work_dir or cache_of(chosen.output_dir)
     runner = Runner(chosen.n_procs)
     say(f"{len(scans)} scans: normalising ...")
@@ -105,6 +110,19 @@ def _run(chosen: argparse.Namespace) -> None:
             found=f"{len(bad)} of {len(scans)}: {', '.join(bad)}",
             fix="The same command tries them again.",
         )
+
+
+def _dat(found: Found) -> list[CohortScan]:
+    scans = [scan for scan in found.scans() if scan.is_dat]
+    if not scans:
+        raise UnsuitableError(
+            "There is no DaT scan in this BIDS folder.",
+            where=found.root,
+            found=f"{len(found.rows)} scans of other kinds",
+            expected="sub-*/[ses-*/]spect/*.nii.gz or sub-*/[ses-*/]pet/*_pet.nii.gz",
+            fix="Check the path.",
+        )
+    return scans
 
 
 def _ratios(target: Target) -> Path:

@@ -39,6 +39,9 @@ def import_(
     label: Annotated[
         list[str], typer.Option("--label", help="What a label is called here, such as 1=PD.", metavar="THEIRS=OURS")
     ] = [],  # noqa: B006
+    sex: Annotated[
+        list[str], typer.Option("--sex", help="What a sex is called here, such as 1=M.", metavar="THEIRS=F|M")
+    ] = [],  # noqa: B006
     visits: Annotated[
         Visits | None, typer.Option("--visits", help="Which visits of a person; default: the baseline.")
     ] = None,
@@ -80,6 +83,7 @@ def import_(
         tables=tuple(table),
         columns=_pairs("--column", column),
         labels=_pairs("--label", label),
+        sexes=_pairs("--sex", sex),
         visits=visits,
         delimiter=delimiter,
         encoding=encoding,
@@ -115,12 +119,13 @@ def _pairs(option: str, given: list[str]) -> dict[str, str]:
 
 def _tell(found: Found, *, json: bool, nameless: bool) -> None:
     """What was taken and left out; without names and paths where the result is to have none."""
+    told = found.as_dict()
+    if nameless:
+        told |= {"left_out": dict(found.reasons()), "labels": _plain(told["labels"])}
     if json:
-        told = found.as_dict()
-        data(as_json(told | {"left_out": dict(found.reasons())} if nameless else told))
+        data(as_json(told))
     else:
-        labels = Counter(row.get("label", "n/a") for row in found.rows)
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(labels.items()))
+        counts = ", ".join(f"{name} {count}" for name, count in told["labels"].items())
         data(f"taken     {len(found.rows)} scans of {found.people()} people ({counts})")
         for why, count in found.reasons().most_common():
             data(f"left out  {count}: {why}")
@@ -132,6 +137,16 @@ def _tell(found: Found, *, json: bool, nameless: bool) -> None:
     say_assumed(found.assumed)
     for warning in found.warnings:
         say(f"WARNING  {warning}")
+
+
+def _plain(labels: dict[str, int]) -> dict[str, int]:
+    """Labels that are a diagnosis as they are, all others together: the name of a folder can be that of a person."""
+    from dopascope.cohort.deidentified import LABELS
+
+    counts = Counter[str]()
+    for name, count in labels.items():
+        counts[name if name.casefold() in (*LABELS, "n/a") else "other labels"] += count
+    return dict(counts)
 
 
 def _write_clean(found: Found, folder: Path, key: Path | None, covariates: list[str]) -> None:

@@ -83,7 +83,7 @@ def normalise(
     if slurm is not None:
         _write_script(slurm, _command(cohort, out, cache, runner, settings, limit), slurm_parts, workers, cohort)
         return
-    _tell(settings, intensity)
+    tell_settings(settings, intensity)
     total = len(scans) if share is None else len(share.take(scans))
     with showing("Normalising", total) as show:
         done_kept = [0, 0]
@@ -99,7 +99,8 @@ def normalise(
     answer(done, out, json, share is None)
 
 
-def _tell(settings: NormaliseSettings, intensity: str | None) -> None:
+def tell_settings(settings: NormaliseSettings, intensity: str | None) -> None:
+    """Say what the user left open."""
     if intensity is None:
         say_assumed([f"intensity scale {settings.intensity}"])
     if not settings.register:
@@ -111,11 +112,7 @@ def answer(done: list[Outcome], out: Path, json: bool, whole: bool) -> None:
     from dopascope.batch.derivatives import assumed_of
 
     say_assumed(assumed_of([one.scan for one in done]))
-    said = dict.fromkeys(text for one in done if one.record is not None for text in one.record["assumed"])
-    say_assumed(list(said))
-    for one in done:
-        for text in one.record["warnings"] if one.record is not None else ():
-            say(f"WARNING  {text} ({one.scan.name})")
+    tell_warnings(done)
     bad = [one for one in done if one.error is not None]
     if json:
         scans = [{"scan_id": one.scan.name, "record": one.record, "error": one.error} for one in done]
@@ -129,6 +126,15 @@ def answer(done: list[Outcome], out: Path, json: bool, whole: bool) -> None:
             found=f"{len(bad)} of {len(done)}",
             fix="See the column error; the same command tries them again.",
         )
+
+
+def tell_warnings(done: list[Outcome]) -> None:
+    """Say what was assumed of the scans, and what is doubtful about each."""
+    said = dict.fromkeys(text for one in done if one.record is not None for text in one.record["assumed"])
+    say_assumed(list(said))
+    for one in done:
+        for text in one.record["warnings"] if one.record is not None else ():
+            say(f"WARNING  {text} ({one.scan.name})")
 
 
 def _part(text: str | None) -> Part | None:

@@ -28,7 +28,23 @@ REPORT: Final = "deidentify.json"
 TABLE: Final = "cohort.tsv"
 SCANS: Final = "scans"
 LABELS: Final = frozenset(
-    {"pd", "control", "controls", "hc", "et", "swedd", "msa", "psp", "cbd", "dlb", "ad", "mci", "abnormal", "normal"}
+    {
+        "pd",
+        "control",
+        "controls",
+        "hc",
+        "et",
+        "swedd",
+        "msa",
+        "psp",
+        "cbd",
+        "dlb",
+        "ad",
+        "mci",
+        "abnormal",
+        "normal",
+        "non-pd",
+    }
     | {"healthy", "healthy control", "prodromal", "genetic pd", "atypical", "borderline", "vascular", "advanced_pd"}
 )
 """Labels that are a diagnosis or a finding, not a name."""

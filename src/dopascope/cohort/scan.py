@@ -17,7 +17,8 @@ COLUMNS: Final = (
 """The columns that a cohort table has; `path` alone must be there, and further ones are allowed."""
 DAT: Final = ("dat", "nm", "spect")
 OLDEST: Final = 120.0
-_FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""What may stand in a column that ends in `_corrected`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read_cohort(path: Path) -> list[CohortScan]:
     scans = []
     seen: dict[str, int] = {}
     for row in read_table(path, ("path",)):
-        scan = _scan(path.parent, row)
+        scan = scan_of(path.parent, row)
         if scan.name in seen:
             column = "scan_id" if row.get("scan_id") else "path"
             raise row.fault(column, f"{scan.name}, as in line {seen[scan.name]}", "each scan once")
@@ -116,7 +117,12 @@ def letter(sex: str | None) -> Sex | None:
     return "F" if sex == "F" else "M" if sex == "M" else None
 
 
-def _scan(folder: Path, row: Row) -> CohortScan:
+def scan_of(folder: Path, row: Row) -> CohortScan:
+    """One line of a cohort table; its path is relative to `folder`.
+
+    Raises:
+        UnreadableError: a cell cannot be meant.
+    """
     named = row.get("path")
     if named is None:
         raise row.fault("path", MISSING, "the path of the scan, relative to the table")
@@ -140,6 +146,6 @@ def _flag(row: Row, column: str) -> bool | None:
     text = row.get(column)
     if text is None:
         return None
-    if text.casefold() not in _FLAGS:
+    if text.casefold() not in FLAGS:
         raise row.fault(column, text, f"true, false or {MISSING}")
-    return _FLAGS[text.casefold()]
+    return FLAGS[text.casefold()]

@@ -40,7 +40,7 @@ def read_foreign(
     text = _text(path, expected, encoding)
     records = _records(path, text, delimiter)
     line, names = records[0] if records else (1, [""])
-    header = [name.strip() for name in names]
+    header = [" ".join(name.split()) for name in names]  # a quoted name may hold line ends
     try:
         check_header(path, text.split("\n", 1)[0], header, required, delimiter)
     except UnreadableError as error:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dopascope.cohort.scan import CohortScan, scan_of
+from dopascope.cohort.table import Row
 from dopascope.errors import UnsuitableError
 
 
@@ -32,6 +34,8 @@ class ImportOptions:
     """Column of `cohort.tsv` -> column of the source's table."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label as the source has it -> label in `cohort.tsv`."""
+    sexes: Mapping[str, str] = field(default_factory=dict)
+    """Sex as the source has it -> F or M, for what no word says."""
     visits: Visits | None = None
     delimiter: str | None = None
     encoding: str | None = None
@@ -65,6 +69,15 @@ class Found:
     def columns(self) -> list[str]:
         """Every column that a row has, in order of appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def scans(self) -> list[CohortScan]:
+        """The rows as scans, without a table written and read.
+
+        Raises:
+            UnreadableError: a cell that a cohort table cannot have.
+        """
+        rows = [Row(self.root, line, tuple(cells), cells) for line, cells in enumerate(self.rows, 2)]
+        return [scan_of(self.root, row) for row in rows]
 
     def reasons(self) -> Counter[str]:
         """Why things were left out -> how many."""
