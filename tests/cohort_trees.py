@@ -9,13 +9,18 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 from PIL import Image, PngImagePlugin
 
-from canaries import NAME, plant_some, rewrite
+from canaries import CANARY, GEOMETRY, NAME, every_tag, plant_some, rewrite
 from dopascope.formats import write_nm
 from dopascope.volume import Grid, Volume
 
 AFFINE = np.diag([2.0, 3.0, 4.0, 1.0])
+
+
+SPARED = (*GEOMETRY, "BurnedInAnnotation", "RecognizableVisualFeatures")
+"""Tags without which a file is not read, or not let through."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,34 @@ def picture(path: Path, seed: int, word: str = "") -> Path:
 def dicom(path: Path, seed: int, word: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     data = np.random.default_rng(seed).random((7, 8, 9), np.float32)
-    write_nm(Volume(data, Grid((7, 8, 9), AFFINE)), path, patient_name=f"{NAME if word else 'x'}", patient_id=word or "x")
-    return rewrite(path, lambda made: plant_some(made, [(0x00081030, "LO"), (0x00104000, "LT")] if word else []))
+    write_nm(Volume(data, Grid((7, 8, 9), AFFINE)), path, patient_name=NAME if word else "x", patient_id=word or "x")
+    return rewrite(path, lambda made: plant_some(made, texts_for(word), SPARED))
+
+
+def texts_for(word: str) -> list[tuple[int, str]]:
+    """Every tag that can hold text, where the canary is wanted; a number that is none makes a file unreadable."""
+    return [(tag, vr) for tag, vr in every_tag() if vr not in ("DS", "IS")] if word == CANARY else []
+
+
+def series(folder: Path, seed: int, word: str = "") -> Path:
+    """A folder of single-frame DICOM slices."""
+    folder.mkdir(parents=True)
+    first = dicom(folder / f"{word}0.dcm", seed)
+    for k in range(4):
+        made = pydicom.dcmread(first)
+        for name in ("DetectorInformationSequence", "FrameIncrementPointer", "SliceVector", "SpacingBetweenSlices"):
+            if name in made:
+                delattr(made, name)
+        made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.128"
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"2.25.77{seed}{k}"
+        made.Modality, made.InstanceNumber, made.NumberOfFrames = "PT", k + 1, 1
+        made.ImagePositionPatient, made.ImageOrientationPatient = [0, 0, 4 * k], [1, 0, 0, 0, 1, 0]
+        del made.NumberOfFrames
+        made.PixelData = made.PixelData[: made.Rows * made.Columns * 2]
+        plant_some(made, texts_for(word), SPARED)
+        made.save_as(folder / f"{word}s{k}.dcm")
+    first.unlink()
+    return folder
 
 
 def write_csv(path: Path, lines: list[str]) -> Path:
@@ -73,8 +104,13 @@ def bids(root: Path, word: str) -> Tree:
         scans.append(nifti(place / "anat" / f"sub-{word}{n}_ses-BL_T1w.nii.gz", n + 10, word))
         said = {"Manufacturer": "GE", "TracerName": "FP-CIT", "PatientName": word, "AttenuationCorrected": True}
         (place / "spect" / f"sub-{word}{n}_ses-BL_spect.json").write_text(json.dumps(said))
-    (root / f"sub-{word}0" / f"sub-{word}0_sessions.tsv").write_text("session_id\tage\tacq_time\nses-BL\t71\t2020-01-05\n")
-    lines = ["participant_id\tage\tsex\tgroup\tnotes", *(f"sub-{word}{n}\t7{n}\tfemale\tPD\t{word} was here" for n in range(3))]
+    (root / f"sub-{word}0" / f"sub-{word}0_sessions.tsv").write_text(
+        "session_id\tage\tacq_time\nses-BL\t71\t2020-01-05\n"
+    )
+    lines = [
+        "participant_id\tage\tsex\tgroup\tnotes",
+        *(f"sub-{word}{n}\t7{n}\tfemale\tPD\t{word} was here" for n in range(3)),
+    ]
     table = write_csv(root / "participants.tsv", lines)
     return Tree(root, 6, (), table, "participant_id", scans)
 
@@ -99,7 +135,8 @@ def folders(root: Path, word: str) -> Tree:
     scans = [nifti(root / "PD" / f"{word}a" / f"{word}.nii.gz", 1, word)]
     scans.append(dicom(root / "PD" / f"{word}b" / f"{word}.dcm", 2, word))
     scans += [picture(root / f"{word}class" / f"{word}c" / f"{n}.png", 3 + n, word) for n in range(2)]
-    return Tree(root, 4, (), None, "", scans)
+    series(root / "PD" / f"{word}d", 7, word)
+    return Tree(root, 5, (), None, "", scans)
 
 
 def table(root: Path, word: str) -> Tree:

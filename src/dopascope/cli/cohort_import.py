@@ -98,7 +98,7 @@ def import_(
     else:
         target = out or Path("cohort.tsv")
         with showing("hashing", len(found.rows)) as progress:
-            record = write_cohort(found, target, kind, progress)
+            record = write_cohort(found, target, kind, lambda done, _of: progress(done, 0))
         say(f"Wrote {target} and {record.name}. Next: dopascope cohort check {target}")
 
 
@@ -155,7 +155,14 @@ def _write_clean(found: Found, folder: Path, key: Path | None, covariates: list[
 
     secret = secret_of(key, folder)
     with showing("cleaning", len(found.rows)) as progress:
-        done = deidentify_cohort(found.rows, found.root, folder, secret, covariates=covariates, progress=progress)
+        done = deidentify_cohort(
+            found.rows,
+            found.root,
+            folder,
+            secret,
+            covariates=covariates,
+            progress=lambda count, _of: progress(count, 0),
+        )
     for warning in done.removed.warnings:
         say(f"WARNING  {warning}")
     if done.dropped:

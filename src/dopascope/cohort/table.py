@@ -119,10 +119,11 @@ def text_of(path: Path, expected: str, encoding: str = "utf-8-sig") -> str:
         raise fault("The table is too large.", path, 1, "", f"more than {MAX_BYTES} bytes", expected)
     try:
         text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+    except UnicodeError as error:  # some codecs do not say where
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = raw.count(b"\n", 0, start) + 1
         what = f"The table is not {encoding.removesuffix('-sig').upper()} text."
-        raise fault(what, path, line, "", f"byte {raw[error.start]:#04x}", expected) from error
+        raise fault(what, path, line, "", f"byte {raw[start]:#04x}", expected) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise fault("The table is not text.", path, line, "", "a zero byte", expected)

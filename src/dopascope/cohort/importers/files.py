@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ MISSING_FILE: Final = "There is no such file."
 NO_SCAN: Final = "The file is no NIfTI, MGZ, DICOM, PNG or JPEG."
 NO_TEXT: Final = "The name has marks that a table cannot hold."
 MIXED: Final = "Several images share a folder of DICOM slices; put each series in a folder of its own."
+NO_SERIES: Final = "The folder is not one DICOM series."
+LINKED: Final = "A link to a folder is not followed; name that folder instead, or copy it."
 UNREADABLE: Final = "The file or folder cannot be read."
 PICTURE: Final = "picture"
 
@@ -35,23 +38,20 @@ class ScanFile:
 
 
 def fault_of(path: Path) -> str | None:
-    """Why there is no scan at `path`, or None; folders are not looked into."""
-    if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110  (Path.exists raises at names that are too long)
-        return BROKEN
-    if not os.path.exists(path):  # noqa: PTH110
-        return MISSING_FILE
-    if path.is_dir():
-        return None
+    """Why a file, or a folder of DICOM slices, is no scan; None where it is one."""
     try:
-        return _fault_in(path)
+        # Not Path.exists and its like, which raise at a name that is too long.
+        if not os.path.exists(path):  # noqa: PTH110
+            return BROKEN if os.path.islink(path) else MISSING_FILE  # noqa: PTH114
+        if path.is_dir():
+            return None if len(scans_below(path.parent, [], files_below(path))) == 1 else NO_SERIES
+        if not path.is_file():
+            return NO_SCAN
+        if path.stat().st_size == 0:
+            return EMPTY
+        return NO_SCAN if reader_of(path) is None else None
     except (OSError, InputError):
         return UNREADABLE
-
-
-def _fault_in(path: Path) -> str | None:
-    if path.is_file() and path.stat().st_size == 0:
-        return EMPTY
-    return None if path.is_file() and reader_of(path) is not None else NO_SCAN
 
 
 def reader_of(path: Path) -> str | None:
@@ -63,7 +63,7 @@ def reader_of(path: Path) -> str | None:
 
 
 def files_below(root: Path) -> list[Path]:
-    """Every file and link below a folder that is not hidden, sorted; folders that are links are not entered.
+    """Every file and link below a folder that is not hidden, sorted; a link to a folder is given, not followed.
 
     Raises:
         UnreadableError: a folder cannot be listed.
@@ -71,7 +71,8 @@ def files_below(root: Path) -> list[Path]:
     found = []
     for folder, names, files in os.walk(root, onerror=_cannot_list):
         names[:] = sorted(name for name in names if not name.startswith("."))
-        found += [Path(folder, name) for name in files if not name.startswith(".")]
+        links = [name for name in names if Path(folder, name).is_symlink()]
+        found += [Path(folder, name) for name in (*links, *files) if not name.startswith(".")]
     return sorted(found)
 
 
@@ -94,7 +95,7 @@ def scans_below(root: Path, left_out: list[LeftOut], files: Iterable[Path] | Non
     dicom: defaultdict[Path, list[Path]] = defaultdict(list)
     for path in files_below(root) if files is None else files:
         told = path.relative_to(root).as_posix()
-        why = fault_of(path) or (None if can_stand_in_table(told) else NO_TEXT)
+        why = (LINKED if path.is_dir() else fault_of(path)) or (None if can_stand_in_table(told) else NO_TEXT)
         if why is not None:
             if not _belongs_to_scan(path):
                 left_out.append(LeftOut(shown(told), why))
@@ -151,7 +152,7 @@ def scan_ids(paths: Iterable[str]) -> dict[str, str]:
     ids: dict[str, str] = {}
     taken: set[str] = set()
     for path in listed:
-        wanted = short[path] if counts[short[path]] == 1 else path.replace("/", "_")
+        wanted = short[path] if counts[short[path]] == 1 else _name(path)
         name, number = wanted, 1
         while name in taken:
             number += 1
@@ -167,4 +168,8 @@ def _stem(path: str) -> str:
         if name.casefold().endswith(ending):
             name = name[: -len(ending)]
             break
-    return name.replace("/", "_")
+    return _name(name)
+
+
+def _name(path: str) -> str:
+    return re.sub(r"\s+", "-", path.strip("/").replace("/", "_"))

@@ -72,7 +72,7 @@ def _from_places(found: Found, scans: list[ScanFile], options: ImportOptions) ->
         if len(parts) not in (2, 3):
             found.left_out.append(LeftOut(one.path, NO_CLASS if len(parts) < 2 else TOO_DEEP))
             continue
-        person = _person(parts)
+        person = _person(parts, is_folder=(found.root / one.path).is_dir())
         if person is not None:
             people[person].add(parts[0])
         placed.append((one, parts[0], person))
@@ -86,14 +86,15 @@ def _from_places(found: Found, scans: list[ScanFile], options: ImportOptions) ->
             row["volume"] = row["participant_id"]
         found.rows.append(row)
     found.assumed += [SAME_NAME] if several else []
-    if any(person is not None and "/" in one.path and len(one.path.split("/")) == 2 for one, _, person in placed):
+    if any(person not in (None, one.path.split("/")[1]) for one, _, person in placed):
         found.assumed.append(ENTITY)
     if any(one.reader == PICTURE for one, _, _ in placed):
         found.warnings.append("Pictures have no geometry and no scale: they are for networks, not for binding ratios.")
 
 
-def _person(parts: list[str]) -> str | None:
-    if len(parts) == 3:
+def _person(parts: list[str], *, is_folder: bool) -> str | None:
+    """The folder's name below the class, or what a file's name says; a folder of DICOM slices is such a folder."""
+    if len(parts) == 3 or is_folder:
         return parts[1]
     subject = _SUBJECT.match(parts[1])
     return subject[1] if subject else None

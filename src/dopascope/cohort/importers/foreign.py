@@ -64,7 +64,7 @@ def _check_how(delimiter: str, encoding: str | None) -> None:
         )
     try:
         "".encode(encoding or "utf-8")
-    except LookupError:
+    except (LookupError, UnicodeError):  # the codec `undefined` refuses everything
         raise UsageError(
             "There is no such encoding.",
             where="--encoding",

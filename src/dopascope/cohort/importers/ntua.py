@@ -44,7 +44,10 @@ def find_ntua(source: Path, options: ImportOptions) -> Found:
             found.rows.append(row)
     finish(found)
     found.warnings.append(NOT_QUANTITATIVE)
-    found.assumed.append(TWO_PEOPLE)
+    subjects = {
+        label: {row["path"].split("/")[1] for row in found.rows if row["path"].startswith(label)} for label in CLASSES
+    }
+    found.assumed += [TWO_PEOPLE] if set.intersection(*subjects.values()) else []
     return found
 
 

@@ -46,7 +46,7 @@ def find_in_table(source: Path, options: ImportOptions) -> Found:
             found.left_out.append(LeftOut(f"{place}, line {row.line}", why, cells.get("path", "")))
             continue
         seen.add(os.path.normpath(cells["path"]))
-        found.rows.append(cells)
+        found.rows.append(cells | {"path": Path(cells["path"]).as_posix()})
     finish(found)
     return found
 
