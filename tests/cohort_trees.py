@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 from PIL import Image, PngImagePlugin
 
+import ppmi_tree
 from canaries import CANARY, GEOMETRY, NAME, every_tag, plant_some, rewrite
 from dopascope.formats import write_nm
 from dopascope.volume import Grid, Volume
@@ -149,9 +150,24 @@ def table(root: Path, word: str) -> Tree:
     return Tree(source, 3, (*options, "--sex", "1=M"), source, "File", scans)
 
 
+def ppmi(root: Path, word: str) -> Tree:
+    scans: list[Path] = []
+
+    def image(path: Path, seed: int) -> None:
+        named = path.with_name(path.name.replace("PPMI_", f"PPMI_{word}_"))
+        scans.append((dicom if path.suffix == ".dcm" else nifti)(named, seed, word))
+
+    ppmi_tree.write_images(root, image, 3)
+    ppmi_tree.write_tables(root, 3, word)
+    collection = next(root.glob("*collection*"))
+    wanted = [path for path in scans if "NM_Reconstructed" in path.name]
+    return Tree(root, 9, ("--visits", "all"), collection, "Subject", wanted)
+
+
 TREES: dict[str, Callable[[Path, str], Tree]] = {
     "bids": bids,
     "ntua": ntua,
+    "ppmi": ppmi,
     "challenge": challenge,
     "folders": folders,
     "table": table,

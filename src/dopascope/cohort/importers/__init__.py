@@ -7,6 +7,7 @@ from dopascope.cohort.importers import bids as bids
 from dopascope.cohort.importers import challenge as challenge
 from dopascope.cohort.importers import folders as folders
 from dopascope.cohort.importers import ntua as ntua
+from dopascope.cohort.importers import ppmi as ppmi
 from dopascope.cohort.importers import table as table
 from dopascope.cohort.importers.found import Found, ImportOptions, LeftOut, Visits
 from dopascope.cohort.importers.registry import IMPORTERS, Importer, find_scans
