@@ -34,7 +34,7 @@ MANIFEST: Final = "slices.tsv"
 RECORD: Final = "slices.json"
 COLUMNS_WRITTEN: Final = (*COLUMNS, "volume")
 """Of the manifest; `volume` names the scan that a picture was cut from."""
-TOPS: Final = {"p75_nonstriatal": 6.0, "occipital": 6.0, "whole_brain": 6.0, "p99": 4.0}
+TOPS: Final = {"p75_nonstriatal": 10.0, "occipital": 10.0, "whole_brain": 10.0, "p99": 5.0}
 """Intensity method -> value of that scale that becomes 255."""
 PICTURE: Final = (
     "value / top x 255, cut at 0 and 255 and rounded; rows from front to back, the subject's right on the left"

@@ -99,7 +99,7 @@ class Found:
             "warnings": self.warnings,
         }
 
-    def require_rows(self, expected: str) -> None:
+    def require_rows(self, source: Path, expected: str) -> None:
         """Check that something was taken.
 
         Raises:
@@ -109,8 +109,8 @@ class Found:
             reasons = "; ".join(f"{count} x {why}" for why, count in self.reasons().most_common(5))
             raise UnsuitableError(
                 "No scan of this source can be taken.",
-                where=self.root,
+                where=source,
                 found=reasons or "nothing that looks like a scan",
                 expected=expected,
-                fix="Check that this is the right folder and the right KIND, and that the download is whole.",
+                fix="Check that this is the right place and the right KIND, and that the download is whole.",
             )

@@ -60,7 +60,7 @@ def find_scans(kind: str, source: Path, options: ImportOptions | None = None) ->
     _check_options(chosen, options)
     _check_source(chosen, source)
     found = chosen.find(source, options)
-    found.require_rows(chosen.expected)
+    found.require_rows(source, chosen.expected)
     return found
 
 

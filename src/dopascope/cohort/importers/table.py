@@ -13,7 +13,7 @@ from dopascope.cohort.importers.foreign import read_foreign
 from dopascope.cohort.importers.found import Found, ImportOptions, LeftOut
 from dopascope.cohort.importers.registry import importer
 from dopascope.cohort.table import Row
-from dopascope.errors import UsageError
+from dopascope.errors import UnreadableError, UsageError
 
 NO_PATH = "The line names no scan."
 TWICE = "The line names a scan that another line has."
@@ -33,7 +33,12 @@ def find_in_table(source: Path, options: ImportOptions) -> Found:
         UsageError: a column, label or sex that the table has not.
         InputError: the table or one of its cells cannot be meant.
     """
-    rows = read_any(source, options, (options.columns.get("path", "path"),))
+    try:
+        rows = read_any(source, options, (options.columns.get("path", "path"),))
+    except UnreadableError as error:
+        if "column is missing" in error.what:
+            error.fix = "Name the column with --column path=THEIRS, and the mark between cells with --delimiter."
+        raise
     columns = columns_of(rows[0].columns, options.columns, source)
     check_values(rows, columns, options)
     found = Found(source.parent)
