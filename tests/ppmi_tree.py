@@ -15,7 +15,19 @@ VISITS = (("SC", 0), ("V04", 365), ("V06", 730))
 GROUPS = ("PD", "PD", "Control", "SWEDD", "Prodromal", "PD")
 REGIONS = ("CAUDATE_R", "CAUDATE_L", "PUTAMEN_R", "PUTAMEN_L", "PUTAMEN_R_ANT", "PUTAMEN_L_ANT")
 XING = ("STRIATUM", "CAUDATE_L", "POSCOMMISSURAL_PUTAMEN_R", "PREDORSAL_PUTAMEN_L")
-COLLECTION = ("Image Data ID", "Subject", "Group", "Sex", "Age", "Visit", "Modality", "Description", "Type", "Acq Date")
+COLLECTION = (
+    "Image Data ID",
+    "Subject",
+    "Group",
+    "Sex",
+    "Age",
+    "Visit",
+    "Modality",
+    "Description",
+    "Type",
+    "Acq Date",
+    "Note",
+)
 
 Write = Callable[[Path, int], object]
 
@@ -65,7 +77,7 @@ def write_images(root: Path, write: Write, people: int = PEOPLE) -> None:
 
 
 def write_tables(root: Path, people: int = PEOPLE, word: str = "") -> None:
-    write_collection(root / "DaTSCAN_collection_3_20_2015.csv", people)
+    write_collection(root / "DaTSCAN_collection_3_20_2015.csv", people, word)
     everybody = [(n, visit) for n in range(people) for visit in range(len(VISITS))]
     write_table(
         root / "tables" / "DaTScan_SBR_Analysis_01Jan2024.csv",
@@ -113,7 +125,7 @@ def write_tables(root: Path, people: int = PEOPLE, word: str = "") -> None:
     write_table(root / "tables" / "Code_List.csv", ["MOD_NAME", "CODE"], [["x", "1"]])
 
 
-def write_collection(path: Path, people: int = PEOPLE) -> None:
+def write_collection(path: Path, people: int = PEOPLE, word: str = "") -> None:
     lines = [
         [
             image_id(n, visit),
@@ -126,11 +138,24 @@ def write_collection(path: Path, people: int = PEOPLE) -> None:
             "Reconstructed_DaTSCAN",
             "Pre-processed",
             f"{day(n, visit).month}/{day(n, visit).day}/{day(n, visit).year}",
+            f"{word}{n}",
         ]
         for n in range(people)
         for visit in range(len(VISITS))
     ]
-    absent = ["I900009", "2999", "PD", "M", "70", "SC", "SPECT", "Reconstructed_DaTSCAN", "Pre-processed", "2/1/2012"]
+    absent = [
+        "I900009",
+        "2999",
+        "PD",
+        "M",
+        "70",
+        "SC",
+        "SPECT",
+        "Reconstructed_DaTSCAN",
+        "Pre-processed",
+        "2/1/2012",
+        "",
+    ]
     write_table(path, COLLECTION, [*lines, absent])
 
 

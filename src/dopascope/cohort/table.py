@@ -144,14 +144,13 @@ def check_header(path: Path, line: str, header: list[str], required: Sequence[st
         UnreadableError: another delimiter, a column missing, named twice or unnamed.
     """
     missing = [name for name in required if name not in header]
-    if missing and delimiter not in line:
-        other = next((words for mark, words in DELIMITERS.items() if mark in line), None)
-        if other is not None and (len(required) > 1 or missing[0] in line):
-            found, expected = (
-                f"cells separated by {other}",
-                f"cells separated by {DELIMITERS.get(delimiter, delimiter)}",
-            )
-            raise fault("The table has another delimiter.", path, 1, "", found, expected)
+    if delimiter not in line:
+        # A space alone is no sign: names of columns have them.
+        marks = [mark for mark in DELIMITERS if mark != " " or (missing and len(required) > 1)]
+        other = next((DELIMITERS[mark] for mark in marks if mark in line), None)
+        if other is not None:
+            expected = f"cells separated by {DELIMITERS.get(delimiter, delimiter)}"
+            raise fault("The table has another delimiter.", path, 1, "", f"cells separated by {other}", expected)
     if missing:
         found = f"columns {', '.join(header)}"
         raise fault("A column is missing.", path, 1, missing[0], found, f"columns {', '.join(required)}")
