@@ -1,4 +1,4 @@
-"""Which lines of PPMI's tables belong to a scan: what was measured in it by visit and month, clinical scores by date."""
+"""Which lines of PPMI's tables belong to a scan: measurements by visit and month, clinical scores by date."""
 
 from __future__ import annotations
 
