@@ -1,0 +1,199 @@
+"""What a cohort table contradicts or leaves open, without a look at the images."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dopascope.cohort.finding import Finding
+from dopascope.cohort.scan import CohortScan
+
+FEWEST: Final = 10
+"""A label of fewer people cannot be validated: even with all answers right, an exact interval reaches below .7."""
+UNEVEN: Final = 0.1
+"""A covariate whose missing share differs by this much between labels tells the label by being missing."""
+_YEAR: Final = 1.0
+_DATE: Final = "scan_date"
+_PERSONAL: Final = ("sex", "label")
+_OF_SLICES: Final = "volume"
+_COVARIATES: Final = ("age", "sex", "site", "camera")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """How much of a covariate is not known."""
+
+    column: str
+    share: float
+    by_label: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return vars(self)
+
+
+def table_findings(scans: Sequence[CohortScan]) -> list[Finding]:
+    """Everything that the table alone shows, what fails first."""
+    found = [
+        *_contradictions(scans),
+        *_ages(scans),
+        *_label_spellings(scans),
+        *_nobody(scans),
+        *_sessions(scans),
+        *_labels(scans),
+        *_uneven(scans),
+    ]
+    return sorted(found, key=lambda one: not one.fails)
+
+
+def missing_covariates(scans: Sequence[CohortScan]) -> list[Missing]:
+    """The share of scans without each covariate, in all and for each label; in the order of the table's columns."""
+    further = dict.fromkeys(name for scan in scans for name in scan.further)
+    labels = _by_label(scans)
+    return [
+        Missing(column, _share(scans, column), {label: _share(own, column) for label, own in labels.items()})
+        for column in (*_COVARIATES, *further)
+    ]
+
+
+def _share(scans: Sequence[CohortScan], column: str) -> float:
+    return sum(_cell(scan, column) is None for scan in scans) / len(scans)
+
+
+def _cell(scan: CohortScan, column: str) -> str | None:
+    return scan.cells.get(column) or scan.further.get(column)
+
+
+def _by_label(scans: Sequence[CohortScan]) -> dict[str, list[CohortScan]]:
+    groups: dict[str, list[CohortScan]] = defaultdict(list)
+    for scan in scans:
+        groups[scan.label or "n/a"].append(scan)
+    return dict(sorted(groups.items()))
+
+
+def _people(scans: Sequence[CohortScan]) -> dict[str, list[CohortScan]]:
+    people: dict[str, list[CohortScan]] = defaultdict(list)
+    for scan in scans:
+        if scan.person is not None:
+            people[scan.person].append(scan)
+    return people
+
+
+def _contradictions(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    for column in _PERSONAL:
+        who = []
+        for person, own in _people(scans).items():
+            said = sorted({cell for scan in own if (cell := scan.cells.get(column)) is not None})
+            if len(said) > 1:
+                who.append(f"{person}: {', '.join(said)}")
+        if who:
+            yield Finding(
+                f"two_{column}s",
+                fails=True,
+                what=f"{_counted(len(who), 'person has', 'people have')} more than one {column}",
+                fix=f"Find out which {column} is right, or whether one id stands for two people.",
+                who=tuple(who),
+            )
+
+
+def _ages(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    who = []
+    for person, own in _people(scans).items():
+        dated = sorted((day, scan.age) for scan in own if (day := scan.further.get(_DATE)) and scan.age is not None)
+        if any(later - earlier < -_YEAR for (_, earlier), (_, later) in zip(dated, dated[1:], strict=False)):
+            who.append(f"{person}: " + ", ".join(f"{age:g} on {day}" for day, age in dated))
+    if who:
+        yield Finding(
+            "ages_fall",
+            fails=True,
+            what=f"{_counted(len(who), 'person gets', 'people get')} younger from one scan to a later one",
+            fix="Correct the ages or dates; ages must be those at the scan.",
+            who=tuple(who),
+        )
+
+
+def _label_spellings(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    spelt: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        if scan.label is not None:
+            spelt["".join(c for c in scan.label.casefold() if c.isalnum())].add(scan.label)
+    who = tuple(", ".join(sorted(names)) for names in spelt.values() if len(names) > 1)
+    if who:
+        yield Finding(
+            "label_spellings",
+            fails=True,
+            what=f"{_counted(len(who), 'label is', 'labels are')} written in more than one way",
+            fix="Write each label one way; they would count as different classes.",
+            who=who,
+        )
+
+
+def _nobody(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    yield from _without(scans, "no_person", lambda scan: scan.person is None, "no participant_id", fails=True)
+    yield from _without(scans, "no_label", lambda scan: scan.label is None, "no label", fails=False)
+
+
+def _without(
+    scans: Sequence[CohortScan], kind: str, lacks: Callable[[CohortScan], bool], what: str, *, fails: bool
+) -> Iterator[Finding]:
+    who = tuple(scan.name for scan in scans if lacks(scan))
+    if who:
+        yield Finding(
+            kind,
+            fails,
+            f"{_counted(len(who), 'scan has', 'scans have')} {what}",
+            "Complete the table; such a scan cannot be split or trained on.",
+            who,
+        )
+
+
+def _sessions(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    seen: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for scan in scans:
+        session = scan.cells.get("session_id")
+        if scan.person is not None and session is not None and _OF_SLICES not in scan.further:
+            seen[(scan.person, session, scan.cells.get("modality", "dat"))].append(scan.name)
+    who = tuple(f"{person}, {session}: {', '.join(names)}" for (person, session, _), names in seen.items() if names[1:])
+    if who:
+        yield Finding(
+            "same_session",
+            fails=False,
+            what=f"{_counted(len(who), 'session has', 'sessions have')} several scans of one modality",
+            fix="Keep the one that is meant, unless they are repeats that you want; splits keep them together.",
+            who=who,
+        )
+
+
+def _labels(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    counts = Counter({label: len(_people(own)) for label, own in _by_label(scans).items() if label != "n/a"})
+    who = tuple(f"{label}: {count}" for label, count in sorted(counts.items()) if count < FEWEST)
+    if who:
+        yield Finding(
+            "few_people",
+            fails=False,
+            what=f"{_counted(len(who), 'label is', 'labels are')} of fewer than {FEWEST} people",
+            fix="Leave it out of training, or join it to another label; figures on it say little.",
+            who=who,
+        )
+
+
+def _uneven(scans: Sequence[CohortScan]) -> Iterator[Finding]:
+    who = []
+    for one in missing_covariates(scans):
+        shares = [share for label, share in one.by_label.items() if label != "n/a"]
+        if len(shares) > 1 and max(shares) - min(shares) > UNEVEN:
+            who.append(f"{one.column}: " + ", ".join(f"{label} {share:.0%}" for label, share in one.by_label.items()))
+    if who:
+        yield Finding(
+            "missing_unevenly",
+            fails=False,
+            what=f"{_counted(len(who), 'covariate is', 'covariates are')} missing more often in one label than in another",
+            fix="Do not train on it: that it is missing tells the label.",
+            who=tuple(who),
+        )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
