@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from dopascope.errors import UsageError
 from dopascope.score import auroc, auroc_of_people
 
-LABELLED = st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=40).filter(
-    lambda rows: len({truth for _, truth in rows}) == 2
-)
+LABELLED = st.lists(
+    st.tuples(st.integers(-5, 5).map(lambda n: n + 0.5), st.booleans()), min_size=2, max_size=40
+).filter(lambda rows: len({truth for _, truth in rows}) == 2)
 
 
 def by_pairs(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -63,3 +63,23 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         found = auroc_of_people(rng.normal(size=80) + truth, truth, [str(k) for k in range(80)], draws=300)
         held += found.low <= 0.7602 <= found.high
     assert 88 <= held <= 100
+
+
+def test_an_area_of_hard_labels_is_refused() -> None:
+    with pytest.raises(UsageError, match="balanced accuracy"):
+        auroc([0, 1, 1, 0], [False, True, False, True])
+    with pytest.raises(UsageError, match="balanced accuracy"):
+        auroc_of_people([0, 1, 1, 0], [False, True, False, True], "abcd")
+
+
+def test_neither_the_order_of_rows_nor_more_scans_of_somebody_change_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    truth = np.arange(60) % 2 == 0
+    scores, people = rng.normal(size=60) + truth, [f"p{n}" for n in range(60)]
+    order = rng.permutation(60)
+    one = auroc_of_people(scores, truth, people, draws=200)
+    other = auroc_of_people(scores[order], truth[order], [people[n] for n in order], draws=200)
+    assert (one.low, one.high, one.value) == pytest.approx((other.low, other.high, other.value))
+    twice = auroc_of_people(np.tile(scores, 2), np.tile(truth, 2), people * 2, draws=200)
+    assert (twice.low, twice.high) == pytest.approx((one.low, one.high))
+    assert (twice.n, twice.people) == (120, 60)

@@ -2,6 +2,43 @@
 
 from __future__ import annotations
 
-from dopascope.score.auroc import Estimate, auroc, auroc_of_people
+from dopascope.score.auroc import auroc, auroc_of_people
+from dopascope.score.bootstrap import Estimate, estimates_of_people
+from dopascope.score.calibrate import Calibration, fit_calibration
+from dopascope.score.compare import Difference, delong, difference_over_people, holm, mcnemar, paired_permutation
+from dopascope.score.conformal import Conformal, fit_conformal
+from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval
+from dopascope.score.curves import Curve, average_precision, net_benefit, precision_recall_curve, roc_curve
+from dopascope.score.probability import Slope, adaptive_ece, brier, calibration_slope, chance_ece, log_loss
 
-__all__ = ["Estimate", "auroc", "auroc_of_people"]
+__all__ = [
+    "Calibration",
+    "ClassFigures",
+    "Conformal",
+    "Confusion",
+    "Curve",
+    "Difference",
+    "Estimate",
+    "Slope",
+    "adaptive_ece",
+    "auroc",
+    "auroc_of_people",
+    "average_precision",
+    "brier",
+    "calibration_slope",
+    "chance_ece",
+    "class_report",
+    "delong",
+    "difference_over_people",
+    "estimates_of_people",
+    "exact_interval",
+    "fit_calibration",
+    "fit_conformal",
+    "holm",
+    "log_loss",
+    "mcnemar",
+    "net_benefit",
+    "paired_permutation",
+    "precision_recall_curve",
+    "roc_curve",
+]
