@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dopascope.cli import cohort_export, cohort_import, options
+from dopascope.cli import cohort_check, cohort_export, cohort_import, options
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.errors import UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make tables of scans, and split them without leakage.", no_args_is_help=True)
 app.command("import")(cohort_import.import_)
+app.command("check")(cohort_check.check)
 app.command("export-png")(cohort_export.export_png)
 
 TableArgument = Annotated[Path, typer.Argument(help="A cohort table.", metavar="cohort.tsv")]

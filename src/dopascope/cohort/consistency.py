@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def _ages(scans: Sequence[CohortScan]) -> Iterator[Finding]:
     who = []
     for person, own in _people(scans).items():
         dated = sorted((day, scan.age) for scan in own if (day := scan.further.get(_DATE)) and scan.age is not None)
-        if any(later - earlier < -_YEAR for (_, earlier), (_, later) in zip(dated, dated[1:], strict=False)):
+        if any(later - earlier < -_YEAR for (_, earlier), (_, later) in itertools.pairwise(dated)):
             who.append(f"{person}: " + ", ".join(f"{age:g} on {day}" for day, age in dated))
     if who:
         yield Finding(
@@ -189,7 +190,7 @@ def _uneven(scans: Sequence[CohortScan]) -> Iterator[Finding]:
         yield Finding(
             "missing_unevenly",
             fails=False,
-            what=f"{_counted(len(who), 'covariate is', 'covariates are')} missing more often in one label than in another",
+            what=f"{_counted(len(who), 'covariate is', 'covariates are')} missing more in one label than another",
             fix="Do not train on it: that it is missing tells the label.",
             who=tuple(who),
         )

@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.cohort.scan import CohortScan
-from dopascope.cohort.splits import k_fold
-from dopascope.errors import UsageError
-from dopascope.score import Estimate, auroc, auroc_of_people
-from dopascope.volume import FACTS, Acquisition, said
+from dopascope.score import Estimate
+from dopascope.score.bootstrap import LEVEL
+from dopascope.volume import FACTS, Acquisition, Grid, said
 
-FOLDS: Final = 5
-NULL_DRAWS: Final = 200
-NULL_LEVEL: Final = 0.95
+FEWEST: Final = 5
+"""People on either side, without which there is no figure."""
+DRAWS: Final = 300
+"""Of the bootstrap, and shuffles of the labels."""
+NULL_LEVEL: Final = 0.99
 SMOOTHING: Final = 1.0
-"""Scans of the training folds' mix that are added to each fingerprint, so that few scans say little."""
+"""Scans of the whole cohort's mix that are added to each fingerprint, so that few scans say little."""
+_TIE: Final = 1e-9
 UNKNOWN: Final = "not stated"
 
 
@@ -35,14 +37,19 @@ class Predicted:
     label: str
     auroc: Estimate | None
     chance: float | None
-    """What shuffled labels stay below in 95 % of draws."""
+    """What shuffled labels stay below in 99 % of draws."""
     reason: str = ""
     """Why there is no figure."""
 
     @property
     def tells(self) -> bool:
-        """Whether it is more than chance: above shuffled labels, and its interval above one half."""
-        return self.auroc is not None and self.chance is not None and self.auroc.value > self.chance and self.auroc.low > 0.5
+        """Whether it is more than chance."""
+        return (
+            self.auroc is not None
+            and self.chance is not None
+            and self.auroc.value > self.chance
+            and self.auroc.low > 0.5
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -50,13 +57,21 @@ class Predicted:
         return {"label": self.label, "auroc": figure, "chance": self.chance, "reason": self.reason, "tells": self.tells}
 
 
-def fingerprint(acquisition: Acquisition, shape: Sequence[int], spacing_mm: Sequence[float]) -> dict[str, str]:
-    """What is known of how a scan was made, as text: each of `volume.FACTS`, the grid, and the spacing to .01 mm."""
-    facts = {name: UNKNOWN if (value := getattr(acquisition, name)) is None else said(value) for name in FACTS}
-    return facts | {
-        "grid": " x ".join(str(n) for n in shape),
-        "spacing_mm": " x ".join(f"{mm:.2f}" for mm in spacing_mm),
+def fingerprint(acquisition: Acquisition, grid: Grid) -> dict[str, str]:
+    """What is known of how a scan was made, as text: each of `volume.FACTS`, the matrix, and the spacing to .01 mm.
+
+    Args:
+        acquisition: what header and table say.
+        grid: in canonical axes. How many slices were kept differs from scan to scan and does not count.
+    """
+    return {name: _word(getattr(acquisition, name)) for name in FACTS} | {
+        "matrix": " x ".join(str(n) for n in grid.shape[:2]),
+        "spacing_mm": " x ".join(f"{mm:.2f}" for mm in grid.spacing_mm) + " mm",
     }
+
+
+def _word(value: str | bool | None) -> str:
+    return UNKNOWN if value is None else " ".join(value.split()) if isinstance(value, str) else said(value)
 
 
 def one_line(facts: dict[str, str]) -> str:
@@ -69,15 +84,20 @@ def one_line(facts: dict[str, str]) -> str:
 
 
 def predicted_labels(scans: Sequence[CohortScan], fingerprints: Sequence[str], *, seed: int = 1) -> list[Predicted]:
-    """For each label, how well fingerprints tell it from all others, cross-validated by person.
+    """For each label, how well fingerprints tell it from all others, cross-validated by pairs of people.
 
-    In each fold the log odds of the label among the training scans of each fingerprint, smoothed and less those of all
-    training scans, are the score of the test scans; a fingerprint that training has not seen scores 0.
+    The score of a scan is the log odds of the label among other people's scans of its fingerprint, smoothed. Each pair
+    of a positive and a negative scan is judged by scores that neither of its two people had a part in; the share of
+    pairs in the right order is the AUROC. Folds would be biased here: what a test fold has more of, its training set
+    has less of, so that a camera that says nothing would come out far below one half. The interval is a bootstrap over
+    people in which the scores are fitted anew.
 
     Args:
         scans: with labels and people; those without are left out.
         fingerprints: of each scan.
-        seed: of folds, bootstrap and shuffles.
+        seed: of bootstrap and shuffles.
+
+    Source: Airola et al. 2011, Comput Stat Data Anal 55:1828 (leave-pair-out cross-validation).
     """
     known = [(scan, mark) for scan, mark in zip(scans, fingerprints, strict=True) if scan.label and scan.person]
     labels = sorted({str(scan.label) for scan, _ in known})
@@ -87,50 +107,69 @@ def predicted_labels(scans: Sequence[CohortScan], fingerprints: Sequence[str], *
 
 
 def _predicted(label: str, scans: list[CohortScan], marks: list[str], seed: int) -> Predicted:
-    people = [str(scan.person) for scan in scans]
+    people = np.unique([str(scan.person) for scan in scans], return_inverse=True)[1]
     positive = np.array([scan.label == label for scan in scans])
-    fewest = min(len({person for person, yes in zip(people, positive, strict=True) if yes == kind}) for kind in (True, False))
-    if fewest < FOLDS:
-        return Predicted(label, None, None, f"fewer than {FOLDS} people on one side")
-    try:
-        fold_of = {place.scan_id: place.fold for place in k_fold(scans, FOLDS, seed=seed) if place.role == "test"}
-    except UsageError as error:
-        return Predicted(label, None, None, error.what)
-    folds = np.unique([fold_of[scan.name] for scan in scans], return_inverse=True)[1]
+    fewest = min(len(set(people[positive])), len(set(people[~positive])))
+    if fewest < FEWEST:
+        return Predicted(label, None, None, f"fewer than {FEWEST} people on one side")
     kinds = np.unique(marks, return_inverse=True)[1]
-    scores = _scores(kinds, folds, positive)
     rng = np.random.default_rng(seed)
-    null = [_shuffled(kinds, folds, positive, people, rng) for _ in range(NULL_DRAWS)]
-    return Predicted(
-        label, auroc_of_people(scores, positive, people, seed=seed), float(np.quantile(null, NULL_LEVEL))
-    )
+    once = np.ones(int(people.max()) + 1)
+    value = _share_in_order(kinds, people, positive, once)
+    drawn = [_share_in_order(kinds, people, positive, _drawn(people, positive, rng)) for _ in range(DRAWS)]
+    null = [_share_in_order(kinds, people, _shuffled(people, positive, rng), once) for _ in range(DRAWS)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    estimate = Estimate(value, float(low), float(high), len(scans), len(set(people)))
+    return Predicted(label, estimate, float(np.quantile(null, NULL_LEVEL)))
 
 
-def _scores(kinds: NDArray[np.int_], folds: NDArray[np.int_], positive: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Out-of-fold score (N,) of each scan."""
-    scores = np.zeros(len(kinds))
-    size = int(kinds.max()) + 1
-    for fold in range(int(folds.max()) + 1):
-        train = folds != fold
-        share = float(np.clip(positive[train].mean(), 1e-6, 1 - 1e-6))
-        yes = np.bincount(kinds[train], positive[train], size) + SMOOTHING * share
-        no = np.bincount(kinds[train], ~positive[train], size) + SMOOTHING * (1 - share)
-        scores[~train] = (np.log(yes / no) - np.log(share / (1 - share)))[kinds[~train]]
-    return scores
-
-
-def _shuffled(
-    kinds: NDArray[np.int_],
-    folds: NDArray[np.int_],
-    positive: NDArray[np.bool_],
-    people: Sequence[str],
-    rng: np.random.Generator,
+def _share_in_order(
+    kinds: NDArray[np.int_], people: NDArray[np.int_], positive: NDArray[np.bool_], times: NDArray[np.float64]
 ) -> float:
-    """AUROC where the labels of whole people are dealt anew."""
-    first = dict(zip(people, positive, strict=True))
-    dealt = dict(zip(first, rng.permutation(list(first.values())), strict=True))
-    labels = np.array([dealt[person] for person in people], bool)
-    return auroc(_scores(kinds, folds, labels), labels)
+    """Share of pairs of a positive and a negative scan in the right order, ties half, each judged without its people.
+
+    `times` (people,) says how often each person counts.
+    """
+    yes, no = (_counts(kinds, people, positive == kind) * times[:, None] for kind in (True, False))
+    first, second = np.flatnonzero(positive & (times[people] > 0)), np.flatnonzero(~positive & (times[people] > 0))
+    p, q = people[first], people[second]
+    left_yes = yes.sum() - yes.sum(1)[p][:, None] - yes.sum(1)[q][None]
+    left_no = no.sum() - no.sum(1)[p][:, None] - no.sum(1)[q][None]
+    share = np.clip(left_yes / np.maximum(left_yes + left_no, 1), 1e-6, 1 - 1e-6)
+
+    def odds(of: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Log odds, for each pair, of the fingerprint `of`, which is a column for positives and a row for negatives."""
+        counts = [one.sum(0)[of] - one[p[:, None], of] - one[q[None], of] for one in (yes, no)]
+        return np.asarray(np.log((counts[0] + SMOOTHING * share) / (counts[1] + SMOOTHING * (1 - share))))
+
+    gap = odds(kinds[first][:, None]) - odds(kinds[second][None])
+    right = (gap > _TIE) + 0.5 * (np.abs(gap) <= _TIE)
+    weight = times[p][:, None] * times[q][None] * (p[:, None] != q[None])
+    return float((right * weight).sum() / weight.sum())
+
+
+def _drawn(people: NDArray[np.int_], positive: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each person is drawn, as many with the label and without it as there are."""
+    times = np.zeros(int(people.max()) + 1)
+    has = np.zeros(len(times), bool)
+    has[people[positive]] = True
+    for own in (np.flatnonzero(has), np.setdiff1d(people, np.flatnonzero(has))):
+        times[own] = np.bincount(rng.integers(0, len(own), len(own)), minlength=len(own))
+    return times
+
+
+def _counts(kinds: NDArray[np.int_], people: NDArray[np.int_], among: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(people, fingerprints): how many scans of each."""
+    table = np.zeros((int(people.max()) + 1, int(kinds.max()) + 1))
+    np.add.at(table, (people[among], kinds[among]), 1)
+    return table
+
+
+def _shuffled(people: NDArray[np.int_], positive: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Labels of whole people dealt anew."""
+    labels = np.zeros(int(people.max()) + 1, bool)
+    labels[people] = positive
+    return rng.permutation(labels)[people]
 
 
 def crosstab(scans: Sequence[CohortScan], fingerprints: Sequence[str]) -> dict[str, Counter[str]]:
