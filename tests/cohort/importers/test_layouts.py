@@ -33,6 +33,8 @@ def test_bids_takes_dat_and_t1_with_what_the_nearest_table_says(tmp_path: Path) 
     nifti(tmp_path / "sub-8" / "pet" / "sub-8_mask.nii", 9)
     nifti(tmp_path / "sub-8" / "func" / "sub-8_bold.nii", 9)
     nifti(tmp_path / "derivatives" / "x" / "sub-8" / "spect" / "sub-8_spect.nii", 9)
+    with open(tmp_path / "participants.tsv", "a") as stream:
+        stream.write("sub-7\t61\tM\tPD\tn/a\n")
     found = find_scans("bids", tmp_path)
     rows = by_path(found)
     assert len(rows) == 7
@@ -43,7 +45,8 @@ def test_bids_takes_dat_and_t1_with_what_the_nearest_table_says(tmp_path: Path) 
     assert rows["sub-1/ses-BL/anat/sub-1_ses-BL_T1w.nii.gz"]["modality"] == "t1"
     assert "label" not in rows["sub-8/pet/sub-8_pet.nii"]
     assert why(found) == {
-        "sub-9/pet/sub-9_trc-x_pet.nii": "The sidecar names a tracer that does not show the dopamine transporter."
+        "participants.tsv, line 5": "The line's participant has no scan that is taken.",
+        "sub-9/pet/sub-9_trc-x_pet.nii": "The sidecar names a tracer that does not show the dopamine transporter.",
     }
     assert found.assumed == ["a scan is DaT where no sidecar names its tracer"]
 
