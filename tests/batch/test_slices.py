@@ -124,7 +124,12 @@ def test_what_cannot_become_folders_or_pictures_is_refused_before_anything_is_wr
     out = tmp_path / "out"
     with pytest.raises(UnsuitableError, match="label"):
         export_slices(cohort((*lines[0][:4], "n/a", 60), columns=COLUMNS), out, FAST, CUT)
-    for first, second in ((("a b", "x"), ("a-b", "x")), (("a", "x"), ("A", "x")), (("a", "x y"), ("b", "x-y"))):
+    for first, second in (
+        (("a b", "x"), ("a-b", "x")),
+        (("a", "x"), ("A", "x")),
+        (("a", "x"), ("b", "X")),
+        (("a", "x y"), ("b", "x-y")),
+    ):
         rows = [(f"p{n}", "BL", name, scans / "0.dcm", label, 60) for n, (name, label) in enumerate((first, second))]
         with pytest.raises(UsageError, match="Two names become one"):
             export_slices(cohort(*rows, columns=COLUMNS), out, FAST, CUT)

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from cohort_trees import bids, challenge, dicom, folders, nifti, ntua, picture, series, write_csv
-from dopascope.cohort.importers import Found, ImportOptions, find_scans
+from dopascope.cohort.importers import Found, ImportOptions, LeftOut, find_scans
 from dopascope.cohort.importers.bids_sidecar import is_dat_tracer
 from dopascope.cohort.importers.files import BROKEN, EMPTY, MIXED, NO_SCAN, NO_TEXT, scan_ids, scans_below
 from dopascope.errors import InputError, UnsuitableError, UsageError
@@ -33,6 +33,8 @@ def test_bids_takes_dat_and_t1_with_what_the_nearest_table_says(tmp_path: Path) 
     nifti(tmp_path / "sub-8" / "pet" / "sub-8_mask.nii", 9)
     nifti(tmp_path / "sub-8" / "func" / "sub-8_bold.nii", 9)
     nifti(tmp_path / "derivatives" / "x" / "sub-8" / "spect" / "sub-8_spect.nii", 9)
+    with open(tmp_path / "participants.tsv", "a") as stream:
+        stream.write("sub-7\t61\tM\tPD\tn/a\n")
     found = find_scans("bids", tmp_path)
     rows = by_path(found)
     assert len(rows) == 7
@@ -43,7 +45,8 @@ def test_bids_takes_dat_and_t1_with_what_the_nearest_table_says(tmp_path: Path) 
     assert rows["sub-1/ses-BL/anat/sub-1_ses-BL_T1w.nii.gz"]["modality"] == "t1"
     assert "label" not in rows["sub-8/pet/sub-8_pet.nii"]
     assert why(found) == {
-        "sub-9/pet/sub-9_trc-x_pet.nii": "The sidecar names a tracer that does not show the dopamine transporter."
+        "participants.tsv, line 5": "The line's participant has no scan that is taken.",
+        "sub-9/pet/sub-9_trc-x_pet.nii": "The sidecar names a tracer that does not show the dopamine transporter.",
     }
     assert found.assumed == ["a scan is DaT where no sidecar names its tracer"]
 
@@ -57,8 +60,9 @@ def test_bids_sidecars_are_inherited_and_the_nearest_wins(tmp_path: Path) -> Non
         '{"Manufacturer": "Siemens", "ScatterCorrection": "none"}'
     )
     (tmp_path / "sub-1" / "spect" / "sub-1_run-1_spect.json").write_text('{"Manufacturer": "another run"}')
-    (tmp_path / "pet.json").write_text('{"Manufacturer": "another kind"}')
+    (tmp_path / "pet.json").write_text('{"ManufacturersModelName": "another kind"}')
     row = find_scans("bids", tmp_path).rows[0]
+    assert "model" not in row
     assert (row["manufacturer"], row["reconstruction"], row["scatter_corrected"]) == ("Siemens", "FBP", "false")
     (tmp_path / "spect.json").write_text("[1]")
     with pytest.raises(InputError, match="sidecar"):
@@ -121,6 +125,9 @@ def test_ntua_keeps_slices_of_a_series_together_and_classes_apart(tmp_path: Path
     assert len(found.left_out) == 2
     assert "not quantitative" in found.warnings[0]
     assert find_scans("ntua", tmp_path, ImportOptions(labels={"non-PD": "control"})).rows[-1]["label"] == "control"
+    assert "two people" in found.assumed[0]
+    shutil.rmtree(tmp_path / "Non PD Patients")
+    assert find_scans("ntua", tmp_path).assumed == []
     with pytest.raises(UsageError, match="nothing of this name"):
         find_scans("ntua", tmp_path, ImportOptions(labels={"Non PD": "control"}))
 
@@ -196,8 +203,9 @@ def test_numbered_pictures_without_people_are_refused_and_others_taken(tmp_path:
     assert len(find_scans("folders", tmp_path).rows) == 2
     for n in range(2):
         picture(tmp_path / "PD" / f"anna_slice{n:02d}.png", n)
-    with pytest.raises(UnsuitableError, match="slices of one person"):
+    with pytest.raises(UnsuitableError, match="slices of one person") as error:
         find_scans("folders", tmp_path)
+    assert error.value.found.startswith("2 such pictures")
 
 
 def test_the_table_of_an_export_says_who_is_who(tmp_path: Path) -> None:
@@ -235,7 +243,7 @@ def test_files_are_judged_by_their_bytes_and_dicom_slices_by_their_series(tmp_pa
     shutil.copytree(series(tmp_path / "other", 3), tmp_path / "mixed", dirs_exist_ok=True, copy_function=_renamed)
     dicom(tmp_path / "frames" / "a.dcm", 1)
     dicom(tmp_path / "frames" / "b.dcm", 2)
-    left_out: list = []
+    left_out: list[LeftOut] = []
     scans = scans_below(tmp_path, left_out)
     assert [(one.path, one.reader) for one in scans] == [
         ("frames/a.dcm", "dicom"),
@@ -251,6 +259,18 @@ def test_files_are_judged_by_their_bytes_and_dicom_slices_by_their_series(tmp_pa
         "tab\tname.nii": NO_TEXT,
         **{f"mixed/{mark}s{k}.dcm": MIXED for k in range(4) for mark in ("", "other-")},
     }
+
+
+def test_a_folder_of_slices_is_one_scan_only_where_nothing_else_is_in_it(tmp_path: Path) -> None:
+    for name in ("beside", "above"):
+        series(tmp_path / name, 1)
+    dicom(tmp_path / "beside" / "frames.dcm", 2)
+    nifti(tmp_path / "above" / "more" / "a.nii", 3)
+    left_out: list[LeftOut] = []
+    found = [one.path for one in scans_below(tmp_path, left_out)]
+    assert found == ["above/more/a.nii", "beside/frames.dcm"]
+    assert [one.why for one in left_out] == [MIXED] * 8
+    assert [one.path for one in scans_below(series(tmp_path / "alone", 4), left_out)] == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")

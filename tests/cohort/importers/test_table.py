@@ -96,6 +96,11 @@ def test_links_to_folders_are_said_not_followed(root: Path) -> None:
     assert [(one.where, "link to a folder" in one.why) for one in found.left_out] == [("control", True)]
 
 
+def test_a_sex_that_is_neither_is_missing(root: Path) -> None:
+    rows = imported(write_csv(root / "t.csv", ["path,sex", "scans/0.nii.gz,Other", "scans/1.nii.gz,WOMAN"])).rows
+    assert [row.get("sex") for row in rows] == [None, "F"]
+
+
 def test_columns_that_cannot_be_meant(root: Path) -> None:
     table = write_csv(root / "t.csv", ["file,label,group", "scans/0.nii.gz,train,PD"])
     assert "path" in refused(table).where
@@ -185,6 +190,15 @@ def test_hostile_and_other_workbooks_are_refused_before_they_are_opened(root: Pa
         assert ending in refused(root / f"t{ending}", UnsupportedError).found
     write_csv(root / "csv.xlsx", ["path", "scans/0.nii.gz"])
     assert "no Excel" in refused(root / "csv.xlsx").what
+
+
+def test_what_a_sheet_claims_of_its_size_is_not_believed(root: Path) -> None:
+    good = workbook(root / "good.xlsx", HEAD, [1, "scans/0.nii.gz", 61])
+    with zipfile.ZipFile(good) as opened:
+        sheet = opened.read("xl/worksheets/sheet1.xml")
+    assert b'ref="A1:E2"' in sheet
+    small = packed(root / "t.xlsx", good, {"xl/worksheets/sheet1.xml": sheet.replace(b'ref="A1:E2"', b'ref="A1:B2"')})
+    assert imported(small).rows[0]["age"] == "61"
 
 
 def test_a_sheet_that_claims_to_be_vast_is_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

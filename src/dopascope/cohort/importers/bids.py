@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -20,8 +21,9 @@ from dopascope.errors import UsageError
 LABELS: Final = ("diagnosis", "group", "label")
 """Columns of `participants.tsv` that may hold the label, the likeliest first."""
 OTHER_TRACER: Final = "The sidecar names a tracer that does not show the dopamine transporter."
+NO_SCAN: Final = "The line's participant has no scan that is taken."
 NO_TRACER: Final = "a scan is DaT where no sidecar names its tracer"
-_WANTED: Final = re.compile(r"(sub-[0-9A-Za-z]+)/(?:(ses-[0-9A-Za-z]+)/)?(spect|pet|anat)/[^/]+\.nii(\.gz)?")
+_WANTED: Final = re.compile(r"(sub-[0-9A-Za-z]+)/(?:(ses-[0-9A-Za-z]+)/)?(spect|pet|anat)/[^/]+")
 _ENDINGS: Final = {"spect": r"\.nii(\.gz)?", "pet": r"_pet\.nii(\.gz)?", "anat": r"_T1w\.nii(\.gz)?"}
 
 
@@ -43,7 +45,7 @@ def find_bids(source: Path, options: ImportOptions) -> Found:
     wanted = [path for path in files_below(source) if _is_wanted(path.relative_to(source).as_posix())]
     nameless = False
     for one in scans_below(source, found.left_out, wanted):
-        person, session, kind, _ = _parts(one.path)
+        person, session, kind = _parts(one.path)
         said = sidecar_of(source, one.path)
         tracer = tracer_of(said)
         if kind != "anat" and tracer is not None and not is_dat_tracer(tracer):
@@ -53,9 +55,15 @@ def find_bids(source: Path, options: ImportOptions) -> Found:
         row: dict[str, str] = cells_of(people[person], columns, options) if person in people else {}
         row |= {"participant_id": person, "path": one.path, "modality": "t1" if kind == "anat" else "dat"}
         if session is not None:
-            told = sessions.setdefault(person, _sessions(source, person, options)).get(session)
+            if person not in sessions:
+                sessions[person] = _sessions(source, person, options)
+            told = sessions[person].get(session)
             row |= {"session_id": session, **(_of_session(told) if told else {})}
         found.rows.append(row | (acquisition_of(said) if kind != "anat" else {}))
+    met = {row["participant_id"] for row in found.rows}
+    found.left_out += [
+        LeftOut(f"participants.tsv, line {row.line}", NO_SCAN) for who, row in people.items() if who not in met
+    ]
     _name(found.rows)
     finish(found)
     found.assumed += [NO_TRACER] if nameless else []
@@ -67,11 +75,12 @@ def _is_wanted(told: str) -> bool:
     return met is not None and re.search(_ENDINGS[met[3]] + "$", told) is not None
 
 
-def _parts(told: str) -> tuple[str, str | None, str, str | None]:
+def _parts(told: str) -> tuple[str, str | None, str]:
+    """Participant, session and kind of a path that was chosen."""
     met = _WANTED.fullmatch(told)
     if met is None:
         raise ValueError(f"{told} was not chosen")
-    return met[1], met[2], met[3], met[4]
+    return met[1], met[2], met[3]
 
 
 def _participants(source: Path, options: ImportOptions, found: Found) -> tuple[dict[str, Row], dict[str, str]]:
@@ -93,7 +102,7 @@ def _participants(source: Path, options: ImportOptions, found: Found) -> tuple[d
     if "label" not in chosen and likely:
         chosen["label"] = likely[0]
         found.assumed += [f"the label is the column {likely[0]}"] if len(likely) > 1 else []
-    if len(likely) > 1 and "label" in likely and chosen["label"] != "label":
+    if "label" in likely and chosen["label"] != "label":
         chosen["label_of_source"] = "label"
     columns = columns_of(rows[0].columns, chosen, table)
     check_values(rows, columns, options)
@@ -118,13 +127,13 @@ def _sessions(source: Path, person: str, options: ImportOptions) -> dict[str, Ro
 
 def _of_session(row: Row) -> dict[str, str]:
     """Age at that visit and its day; both are nearer to the scan than what `participants.tsv` says."""
-    cells = cells_of(row, {"age": "age", SCAN_DATE: "acq_time"}, ImportOptions())
-    return {name: text for name, text in cells.items() if text}
+    return cells_of(row, {"age": "age", SCAN_DATE: "acq_time"}, ImportOptions())
 
 
 def _name(rows: Sequence[dict[str, str]]) -> None:
     """The file's name as id, since BIDS names hold person, session and kind; where it is there twice, the path."""
     names = [Path(row["path"]).name.split(".nii")[0] for row in rows]
+    counts = Counter(names)
     for row, name in zip(rows, names, strict=True):
-        if names.count(name) == 1:
+        if counts[name] == 1:
             row["scan_id"] = name

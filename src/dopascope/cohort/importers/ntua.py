@@ -60,15 +60,13 @@ def _row(path: str, options: ImportOptions) -> dict[str, str] | None:
         return None
     stem = Path(parts[-1]).stem
     number = _SLICE.search(stem)
-    series = "/".join(
-        (parts[3], stem[: number.start()]) if len(parts) == 5 and number else (stem.rstrip("0123456789"),)
-    )
+    series = stem[: number.start()] if number else stem
     row = {
         "participant_id": f"{label}_{parts[1].replace(' ', '')}",
         "path": path,
         "modality": "dat" if parts[2] == DAT else _sequence(path),
         "label": named(label, options.labels),
-        "volume": "/".join((*parts[:3], series)).rstrip("/_"),
+        "volume": "/".join((*parts[:-1], series)).rstrip("/_"),
     }
     return row | ({"slice": str(int(number[0]))} if number else {})
 
