@@ -91,7 +91,7 @@ def _contradictions(scans: Sequence[CohortScan]) -> Iterator[Finding]:
                 who.append(f"{person}: {', '.join(said)}")
         if who:
             yield Finding(
-                f"two_{column}s",
+                f"two_{column}es" if column.endswith("x") else f"two_{column}s",
                 fails=True,
                 what=f"{_counted(len(who), 'person has', 'people have')} more than one {column}",
                 fix=f"Find out which {column} is right, or whether one id stands for two people.",

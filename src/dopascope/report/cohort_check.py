@@ -75,7 +75,7 @@ def fine(found: CohortCheck) -> list[str]:
         "same_content": "no two scans are the same bytes",
         "copy": f"no copies among {found.compared} compared images",
         "mirrored_copy": "no mirror images",
-        "two_sexs": "one sex a person",
+        "two_sexes": "one sex a person",
         "two_labels": "one label a person",
         "no_person": "every scan has a participant_id",
         "no_label": "every scan has a label",
