@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ def software() -> dict[str, str]:
     return found | {name: _version(name) for name in REPORTED_PACKAGES}
 
 
+@cache  # looking a version up takes a millisecond
 def _version(name: str) -> str:
     try:
         return version(name)

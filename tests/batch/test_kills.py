@@ -22,6 +22,7 @@ from dopascope.batch.drive import drive
 from dopascope.cohort import CohortScan
 from dopascope.formats import save_nifti
 from dopascope.volume import Grid, Volume
+from interruptible import started
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -123,6 +124,22 @@ def disturbed(table: Path, out: Path, moments: list[tuple[float, str]]) -> str:
 def test_kills_change_no_byte(table: Path, tmp_path: Path) -> None:
     whole = finished(table, tmp_path / "whole")
     assert disturbed(table, tmp_path / "out", [(1.6, "run"), (1.9, "worker"), (2.2, "run")]) == whole
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(table: Path, tmp_path: Path) -> None:
+    whole = finished(table, tmp_path / "whole")
+    out = tmp_path / "out"
+    run = started(command(table, out))
+    deadline = time.time() + 60
+    while not list(out.glob("sub-*/spect/*.nii.gz")) and run.poll() is None and time.time() < deadline:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    _, said = run.communicate(timeout=100)
+    if run.returncode != 0:  # it may have been done already
+        assert run.returncode == 130, said
+        assert "goes on from there" in said
+        assert "Traceback" not in said
+    assert finished(table, out) == whole
 
 
 @pytest.mark.slow

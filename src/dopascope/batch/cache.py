@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +13,8 @@ from typing import Any, Final
 from dopascope import provenance
 
 FORM: Final = b"dopascope.cache/1"
+ABANDONED_S: Final = 3600.0
+"""Age from which on a temporary file is nobody's: entries are written in less than a second."""
 BESIDE: Final = (".json", ".img", ".img.gz", ".hdr", ".hdr.gz")
 """Files that belong to a scan of the same name: its facts, and the halves of a NIfTI pair."""
 
@@ -43,6 +47,17 @@ class Cache:
         """
         rest = json.dumps(record).encode() + b"\n" + payload
         provenance.write_bytes(self._path(key), _head(rest) + b"\n" + rest)
+
+    def sweep(self) -> None:
+        """Remove what killed runs left half written, but nothing so young that another run may be writing it.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        for path in self.folder.glob("??/.*"):
+            with suppress(FileNotFoundError):  # another run may sweep too
+                if time.time() - path.stat().st_mtime > ABANDONED_S:
+                    path.unlink()
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key

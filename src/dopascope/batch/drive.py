@@ -105,6 +105,8 @@ def drive(
         MissingExtraError, UsageError, DopascopeError: the cluster, see `cluster.each_on`.
         OSError: cache or output cannot be written.
     """
+    if cache is not None:
+        cache.sweep()
     digest, software = work.digest(), _software()
     jobs = (Job(number, _absolute(scan), work.only(scan), digest, software, cache) for number, scan in enumerate(scans))
     for job, outcome in (runner or Runner()).each(perform, jobs, _lost):
