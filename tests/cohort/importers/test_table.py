@@ -17,7 +17,15 @@ from cohort_trees import nifti, series, write_csv
 from dopascope.cohort import read_cohort
 from dopascope.cohort.importers import Found, ImportOptions, excel, find_scans, write_cohort
 from dopascope.cohort.importers.foreign import read_foreign
-from dopascope.errors import DopascopeError, HostileError, InputError, UnreadableError, UnsupportedError, UsageError
+from dopascope.errors import (
+    DopascopeError,
+    HostileError,
+    InputError,
+    UnreadableError,
+    UnsuitableError,
+    UnsupportedError,
+    UsageError,
+)
 
 
 @pytest.fixture
@@ -246,3 +254,18 @@ def test_whatever_was_imported_reads_back(cells: list[tuple[str, str]], column: 
         scans = read_cohort(root / "out.tsv")
         assert [scan.path.name for scan in scans] == [row["path"] for row in found.rows]
         assert [scan.person for scan in scans] == [row.get("participant_id") for row in found.rows]
+
+
+def test_a_cohort_table_that_is_imported_again_is_compared_by_its_hashes(tmp_path: Path) -> None:
+    nifti(tmp_path / "a.nii.gz", 1)
+    (tmp_path / "list.csv").write_text("path,label\na.nii.gz,PD\n")
+    first = tmp_path / "first.tsv"
+    write_cohort(find_scans("table", tmp_path / "list.csv"), first, "table")
+    again = tmp_path / "again.tsv"
+    write_cohort(find_scans("table", first), again, "table")
+    assert again.read_text() == first.read_text()
+    nifti(tmp_path / "a.nii.gz", 2)
+    with pytest.raises(UnsuitableError, match="not the files") as caught:
+        write_cohort(find_scans("table", first), tmp_path / "third.tsv", "table")
+    assert "a.nii.gz" in caught.value.found
+    assert not (tmp_path / "third.tsv").exists()

@@ -33,14 +33,24 @@ def write_cohort(
         The record's path.
 
     Raises:
-        UnsuitableError: two rows with one scan id, or a cell that a table cannot hold.
+        UnsuitableError: two rows with one scan id, a cell that a table cannot hold, or files that are not those whose
+            hash the source has.
     """
     names = [*COLUMNS, *(name for name in found.columns() if name not in (*COLUMNS, HASH)), HASH]
-    rows = []
+    rows, others = [], []
     for number, row in enumerate(found.rows, 1):
-        rows.append(row | {"path": _seen_from(out.parent, found.root / row["path"]), HASH: _hash(found.root, row)})
+        digest = _hash(found.root, row)
+        others += [row["path"]] if row.get(HASH, digest) != digest else []
+        rows.append(row | {"path": _seen_from(out.parent, found.root / row["path"]), HASH: digest})
         progress(number, len(found.rows))
     _check(rows, found.root)
+    if others:
+        raise _wrong(
+            "These are not the files that the source was made of.",
+            found.root,
+            f"{len(others)} files of another {HASH}, such as {others[0]}",
+            f"files of the hash in the source's column {HASH}",
+        )
     lines = ["\t".join(names), *("\t".join(row.get(name) or MISSING for name in names) for row in rows)]
     record = out.with_name(f"{out.stem}.import.json")
     origin = {"kind": kind, "source": str(found.root.resolve()), "created": provenance.now()}
