@@ -124,3 +124,12 @@ def test_names_on_the_page_are_text(scans: Path, cohort, tmp_path: Path) -> None
     page = (tmp_path / "page.html").read_text()
     assert odd not in page
     assert "&lt;img" in page
+
+
+def test_pictures_are_said_to_have_no_geometry(cohort, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "a.png")
+    found = check_cohort(read_cohort(cohort(("a", "p", "V", "a.png", "PD", 60, "F"), columns=COLUMNS)), tmp_path / "c")
+    assert [one.mark for one in found.groups] == ["pictures without geometry"]
+    assert found.compared == 0

@@ -26,7 +26,8 @@ from dopascope.volume import Grid, Volume
 THUMBNAIL: Final = (48, 56)
 """Voxels of 4 mm of the axial slab that stands for a fingerprint."""
 SLAB_MM: Final = 12.0
-_NO_FINGERPRINT: Final = "not read"
+_UNREAD: Final = "not read"
+_PICTURE: Final = "pictures without geometry"
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ class Look:
     @property
     def mark(self) -> str:
         """Its fingerprint as one line."""
-        if self.record is None or not self.record["facts"]:
-            return _NO_FINGERPRINT
-        return one_line(self.record["facts"])
+        if self.record is None:
+            return _UNREAD
+        return one_line(self.record["facts"]) if self.record["facts"] else _PICTURE
 
 
 @dataclass(frozen=True)

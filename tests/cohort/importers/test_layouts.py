@@ -14,6 +14,7 @@ from cohort_trees import bids, challenge, dicom, folders, nifti, ntua, picture, 
 from dopascope.cohort.importers import Found, ImportOptions, LeftOut, find_scans
 from dopascope.cohort.importers.bids_sidecar import is_dat_tracer
 from dopascope.cohort.importers.files import BROKEN, EMPTY, MIXED, NO_SCAN, NO_TEXT, scan_ids, scans_below
+from dopascope.cohort.importers.folders import ONE_LABEL
 from dopascope.errors import InputError, UnsuitableError, UsageError
 
 
@@ -289,3 +290,10 @@ def test_ids_are_unique_and_follow_from_names_alone() -> None:
     assert len(set(ids.values())) == len(paths)
     assert ids["c d.nii.gz"] == "c-d"
     assert ids["a/b.nii"] == "a_b.nii"
+
+
+def test_one_class_alone_is_said(tmp_path: Path) -> None:
+    nifti(tmp_path / "PD" / "a.nii.gz", 1)
+    assert ONE_LABEL in find_scans("folders", tmp_path).warnings
+    nifti(tmp_path / "control" / "b.nii.gz", 2)
+    assert ONE_LABEL not in find_scans("folders", tmp_path).warnings

@@ -25,6 +25,7 @@ SAME_NAME: Final = "a name that stands in several classes is of different people
 ENTITY: Final = "files named sub-X_... are of person sub-X, as in BIDS"
 _SUBJECT: Final = re.compile(r"(sub-[0-9A-Za-z]+)[_.]")
 _NUMBERED: Final = re.compile(r"(.*?)[-_ .]?(?:slice|z)?[-_ .]?\d+", re.IGNORECASE)
+ONE_LABEL: Final = "All scans have one label: is the source the folder that holds the classes' folders?"
 
 
 @importer(
@@ -46,6 +47,8 @@ def find_in_folders(source: Path, options: ImportOptions) -> Found:
     else:
         _from_places(found, scans, options)
     check_used(options.labels, (one.path.split("/")[0] for one in scans), "--label")
+    if found.rows and len({row.get("label") for row in found.rows}) == 1:
+        found.warnings.append(ONE_LABEL)
     finish(found)
     return found
 
