@@ -17,8 +17,8 @@ from typing import Final
 
 _CHUNK: Final = 1 << 20
 
-REPORTED_PACKAGES: Final = ("numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "onnxruntime", "matplotlib")
-"""Packages whose versions can change a number in a reading."""
+REPORTED_PACKAGES: Final = ("numpy", "scipy", "nibabel", "pydicom", "SimpleITK", "onnxruntime", "matplotlib", "isal")
+"""Packages whose versions can change a number in a reading, or a byte of what is written."""
 
 
 def sha256_of(path: Path) -> str:
@@ -31,7 +31,7 @@ def sha256_of(path: Path) -> str:
 
 
 def software() -> dict[str, str]:
-    """Versions of dopascope, Python, the platform and the packages that can change a number."""
+    """Versions of dopascope, Python, the platform and the packages that can change a number or a byte."""
     found = {"dopascope": _version("dopascope"), "python": platform.python_version(), "platform": sys.platform}
     return found | {name: _version(name) for name in REPORTED_PACKAGES}
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from dopascope.batch.cache import ABANDONED_S, Cache
+from dopascope.batch.checking import Looking
+from dopascope.batch.drive import drive
 
 KEY = "ab" + 62 * "0"
 
@@ -34,7 +36,7 @@ def test_only_old_temporary_files_are_swept(tmp_path: Path) -> None:
     before = time.time() - ABANDONED_S - 10
     for path in (old, tmp_path / "ab" / KEY):
         os.utime(path, (before, before))
-    cache.sweep()
+    assert list(drive([], Looking(tmp_path), cache=cache)) == []
     assert not old.exists()
     assert young.exists()
     assert cache.get(KEY) == ({}, b"")

@@ -50,8 +50,9 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1) -> 
 def nifti_gz(volume: Volume, *, code: int) -> bytes:
     """The bytes of a `.nii.gz` file of `volume`: fast to make, and the same each time (no time, no name).
 
-    Noise hardly compresses, so little is lost by ISA-L's fastest level, which takes a tenth of the time that zlib
-    needs for runs of zeros alone. CPUs of other kinds may pack the same values into other bytes.
+    Noise hardly compresses, so little is lost by ISA-L's fastest level: 3.4 ms and 3.25 MB for a scan on the MNI grid,
+    where zlib took 36 ms and as many bytes for runs of zeros alone. CPUs of other kinds may pack the same values into
+    other bytes.
     """
     packed: bytes = isal_zlib.compress(_nifti(volume, code, Path("volume")).to_bytes(), 1, 16 + zlib.MAX_WBITS)
     return packed
