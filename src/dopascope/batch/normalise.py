@@ -51,8 +51,8 @@ def normalise_cohort(
     """Normalise the scans of a cohort table into the folder `out`; outcomes in the order of the table.
 
     The bytes of the folder depend on the scans, the table, the settings, the versions and the kind of CPU alone: not on
-    workers, order or interruptions. Results are kept in `cache` (default: the folder `OUT.cache`), so the same call goes on where it
-    ended. A part writes its scans and no table; the call without part gathers.
+    workers, order or interruptions. Results are kept in `cache` (default: the folder `OUT.cache`), so the same call
+    goes on where it ended. A part writes its scans and no table; the call without part gathers.
 
     Raises:
         InputError: the table cannot be read.
