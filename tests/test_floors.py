@@ -21,6 +21,7 @@ FLOORS = {
     "atlas": 3,
     "score": 3,
     "space": 4,
+    "claims": 4,
     "passport": 5,
     "quant": 5,
     "bundle": 5,

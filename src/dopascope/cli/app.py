@@ -10,6 +10,7 @@ import typer
 
 from dopascope import __version__
 from dopascope.cli import (
+    audit_claim,
     cohort,
     deidentify,
     demo,
@@ -42,6 +43,7 @@ app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("deidentify")(deidentify.deidentify)
+app.command("audit-claim")(audit_claim.audit_claim)
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")
 

@@ -7,7 +7,7 @@ from dopascope.score.bootstrap import Estimate, estimates_of_people
 from dopascope.score.calibrate import Calibration, fit_calibration
 from dopascope.score.compare import Difference, delong, difference_over_people, holm, mcnemar, paired_permutation
 from dopascope.score.conformal import Conformal, fit_conformal
-from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval
+from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval, wilson_interval
 from dopascope.score.curves import Curve, average_precision, net_benefit, precision_recall_curve, roc_curve
 from dopascope.score.probability import Slope, adaptive_ece, brier, calibration_slope, chance_ece, log_loss
 
@@ -41,4 +41,5 @@ __all__ = [
     "paired_permutation",
     "precision_recall_curve",
     "roc_curve",
+    "wilson_interval",
 ]

@@ -162,5 +162,22 @@ def exact_interval(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     return low, high
 
 
+def wilson_interval(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of a share k of n that holds `level` on average over true shares; shorter than the exact one.
+
+    Raises:
+        UsageError: not 0 <= k <= n with n of 1 or more.
+
+    Source: Wilson 1927, J Am Stat Assoc 22:209.
+    """
+    from scipy.stats import norm
+
+    exact_interval(k, n, level)  # refuses what is no share
+    z = float(norm.ppf((1 + level) / 2))
+    middle = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * sqrt(k * (n - k) / n + z * z / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
