@@ -211,7 +211,7 @@ def largest_worker() -> Iterator[list[int]]:
     peak, over = [0], threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.05):
+        while not over.wait(0.5):  # looking for children costs 10 ms of a core, which the workers need
             for child in psutil.Process().children(recursive=True):
                 try:
                     peak[0] = max(peak[0], child.memory_info().rss)
@@ -297,7 +297,8 @@ def as_markdown(record: dict[str, Any]) -> str:
     for key in dict.fromkeys((row["registered"], row["way"], row["scans"]) for row in record["cohorts"]):
         rows = [row for row in record["cohorts"] if (row["registered"], row["way"], row["scans"]) == key]
         rate = spread([row["scans_per_s"] for row in rows], 2)
-        memory = max(row["worker_mb"] for row in rows)
+        # One process works by itself and has no workers below it.
+        memory = 0 if key[1] == "1 process" else max(row["worker_mb"] for row in rows)
         work = "registered" if key[0] else "linear"
         lines.append(f"| {work} | {key[1]} | {key[2]} | {rate} | {f'{memory:.0f}' if memory else '-'} |")
     return "\n".join(lines) + "\n"
