@@ -64,6 +64,17 @@ def test_many_scans_of_a_person_are_not_many_people() -> None:
     assert (found.auroc.n, found.auroc.people) == (200, 40)
 
 
+def test_a_person_with_two_labels_has_no_pair_with_himself() -> None:
+    scans = cohort(np.arange(20) % 2 == 0)
+    for label in ("PD", "control"):
+        scans.append(CohortScan(f"both-{label}", Path("x"), {"participant_id": "both", "label": label}))
+    with np.errstate(all="raise"):
+        found = predicted_labels(scans, [*"ab" * 10, "own", "a"])[0]
+    assert found.auroc is not None
+    assert (found.auroc.n, found.auroc.people) == (22, 21)
+    assert found.tells
+
+
 def test_the_figure_does_not_depend_on_the_order_of_rows() -> None:
     rng = np.random.default_rng(3)
     labels, cameras = rng.random(60) < 0.5, rng.integers(0, 3, 60)
