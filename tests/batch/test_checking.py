@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from dopascope import formats
 from dopascope.batch import Runner
+from dopascope.batch.cache import HALVES, content_of
 from dopascope.batch.checking import check_cohort
 from dopascope.cli.app import app
 from dopascope.cohort import read_cohort
@@ -73,7 +74,7 @@ def test_every_planted_fault_is_found_and_is_exit_code_3(faulty: Path, tmp_path:
     assert found["same_content"]["who"] == ["s1 (p1), again (p7)"]
     assert found["copy"]["who"] == ["s0 (p0), finer (p0)"]
     assert "s0 (p0), mirror (p8)" in found["mirrored_copy"]["who"]
-    assert "1 times, scans are the same bytes; 1 times under different people" in found["same_content"]["what"]
+    assert "that are the same bytes: 1, of which under different people: 1" in found["same_content"]["what"]
     assert found["two_sexes"]["who"] == ["p0: F, M"]
     assert found["passport_refused"]["who"][0].startswith("noise: ")
     page = (tmp_path / "page.html").read_text()
@@ -113,6 +114,37 @@ def test_images_need_not_be_compared_and_json_is_on_stdout(faulty: Path, tmp_pat
     assert told["images_compared"] == 0
     assert not {"copy", "mirrored_copy"} & {one["kind"] for one in told["findings"]}
     assert "no mirror images" not in (tmp_path / "page.html").read_text()
+
+
+def test_the_same_bytes_are_found_whatever_stands_beside_them(scans: Path, cohort, tmp_path: Path) -> None:
+    shutil.copy(scans / "0.dcm", tmp_path / "again.dcm")
+    (tmp_path / "again.json").write_text('{"Manufacturer": "another"}')
+    lines = [("s0", "p0", "BL", scans / "0.dcm", "PD", 60, "F"), ("again", "p1", "BL", "again.dcm", "PD", 60, "F")]
+    ended = run(cohort(*lines, columns=COLUMNS), "--out", tmp_path / "page.html", "--no-images")
+    assert ended.exit_code == 3
+    assert kinds(tmp_path / "page.json")["same_content"]["who"] == ["s0 (p0), again (p1)"]
+
+
+def test_halves_of_a_pair_are_both_of_the_image(tmp_path: Path) -> None:
+    for name, voxels in (("a", b"1"), ("b", b"2"), ("c", b"1")):
+        (tmp_path / f"{name}.hdr").write_bytes(b"head")
+        (tmp_path / f"{name}.img").write_bytes(voxels)
+    a, b, c = (content_of(tmp_path / f"{name}.hdr", HALVES) for name in "abc")
+    assert a != b
+    assert a == c
+
+
+def test_scans_that_cannot_be_read_tell_nothing_of_how_they_were_made(cohort, tmp_path: Path) -> None:
+    """All absent ones have one label; counted as a fingerprint of their own they would tell it."""
+    from PIL import Image
+
+    for n in range(12):
+        Image.fromarray(np.full((8, 8), n, np.uint8)).save(tmp_path / f"{n}.png")
+    lines = [(n, f"p{n}", "BL", f"{n}.png", "PD" if n % 2 else "control", 60, "F") for n in range(12)]
+    lines += [(n, f"p{n}", "BL", "absent.png", "PD", 60, "F") for n in range(12, 40)]
+    found = check_cohort(read_cohort(cohort(*lines, columns=COLUMNS)), tmp_path / "c")
+    assert [one.auroc.n for one in found.predicted if one.auroc] == [12, 12]
+    assert "fingerprint_tells_label" not in {one.kind for one in found.findings}
 
 
 def test_names_on_the_page_are_text(scans: Path, cohort, tmp_path: Path) -> None:

@@ -54,6 +54,20 @@ def test_a_camera_that_says_nothing_comes_out_at_one_half_on_average_and_is_not_
     assert held >= 27
 
 
+def test_a_weak_connection_is_told_of_where_the_wide_interval_would_hide_it() -> None:
+    told, above_half = 0, 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(150) % 2 == 0
+        leaning = rng.choice(4, 150, p=[0.1, 0.2, 0.3, 0.4])
+        found = predicted(labels, np.where(labels, leaning, rng.integers(0, 4, 150)))
+        assert found.auroc is not None
+        told += found.tells
+        above_half += found.auroc.low > 0.5
+    assert above_half < told
+    assert told >= 5
+
+
 def test_many_scans_of_a_person_are_not_many_people() -> None:
     """Each person has a camera of his own: his other scans would tell his label, other people's do not."""
     labels = np.arange(40) % 2 == 0
@@ -62,6 +76,17 @@ def test_many_scans_of_a_person_are_not_many_people() -> None:
     assert found.auroc.value == 0.5
     assert not found.tells
     assert (found.auroc.n, found.auroc.people) == (200, 40)
+
+
+def test_a_person_with_two_labels_has_no_pair_with_himself() -> None:
+    scans = cohort(np.arange(20) % 2 == 0)
+    for label in ("PD", "control"):
+        scans.append(CohortScan(f"both-{label}", Path("x"), {"participant_id": "both", "label": label}))
+    with np.errstate(all="raise"):
+        found = predicted_labels(scans, [*"ab" * 10, "own", "a"])[0]
+    assert found.auroc is not None
+    assert (found.auroc.n, found.auroc.people) == (22, 21)
+    assert found.tells
 
 
 def test_the_figure_does_not_depend_on_the_order_of_rows() -> None:

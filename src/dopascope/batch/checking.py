@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import __version__, formats, passport, provenance, space
-from dopascope.batch.cache import Cache, content_of
+from dopascope.batch.cache import HALVES, Cache, content_of
 from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.cohort import similarity
 from dopascope.cohort.consistency import Missing, missing_covariates, table_findings
@@ -39,7 +39,7 @@ class Looking:
 
     def digest(self) -> str:
         """Of what a look is made of."""
-        return f"dopascope.look/1 {__version__}"
+        return f"dopascope.look/2 {__version__}"
 
     def only(self, scan: CohortScan) -> Looking:  # noqa: ARG002  (the protocol's)
         """The same for every scan."""
@@ -52,7 +52,8 @@ class Looking:
     def make(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
         """Look at the scan. Raises what `formats.load` raises."""
         image = formats.load(scan.path)
-        record: dict[str, Any] = {"content": content_of(scan.path), "passport": None, "reasons": [], "facts": {}}
+        bytes_alone = content_of(scan.path, HALVES)  # a copy is a copy whatever stands beside it
+        record: dict[str, Any] = {"content": bytes_alone, "passport": None, "reasons": [], "facts": {}}
         if scan.is_dat:
             seen = passport.inspect(image)
             bad = [one.name for one in seen.checks if one.verdict in ("unusual", "refused")]
@@ -173,8 +174,8 @@ def check_cohort(
         outcomes.append(outcome)
         progress(len(outcomes), sum(one.kept for one in outcomes))
     looks = [Look(one.scan, one.record, one.error) for one in sorted(outcomes, key=lambda one: one.number)]
-    marks = [one.mark for one in looks]
-    predicted = predicted_labels(scans, marks, seed=seed)
+    read = [one for one in looks if one.record is not None]
+    predicted = predicted_labels([one.scan for one in read], [one.mark for one in read], seed=seed)
     compared = [one for one in looks if work.place(one.scan).is_file()] if images else []
     findings = [
         *_unread(looks),
@@ -240,7 +241,7 @@ def _duplicates(groups: Sequence[Sequence[CohortScan]], kind: str, what: str) ->
         yield Finding(
             kind,
             fails=True,
-            what=f"{len(groups)} times, scans are {what}; {len(others)} times under different people",
+            what=f"Groups of scans that are {what}: {len(groups)}, of which under different people: {len(others)}",
             fix="Keep one of each. Under different people, find out whose scan it is.",
             who=tuple(", ".join(f"{scan.name} ({scan.person or 'n/a'})" for scan in group) for group in groups),
         )

@@ -43,13 +43,8 @@ class Predicted:
 
     @property
     def tells(self) -> bool:
-        """Whether it is more than chance."""
-        return (
-            self.auroc is not None
-            and self.chance is not None
-            and self.auroc.value > self.chance
-            and self.auroc.low > 0.5
-        )
+        """Whether it is more than chance: the interval is too wide to ask for that."""
+        return self.auroc is not None and self.chance is not None and self.auroc.value > self.chance
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -139,7 +134,7 @@ def _share_in_order(
 
     def odds(of: NDArray[np.int_]) -> NDArray[np.float64]:
         """Log odds, for each pair, of the fingerprint `of`, which is a column for positives and a row for negatives."""
-        counts = [one.sum(0)[of] - one[p[:, None], of] - one[q[None], of] for one in (yes, no)]
+        counts = [np.maximum(one.sum(0)[of] - one[p[:, None], of] - one[q[None], of], 0) for one in (yes, no)]
         return np.asarray(np.log((counts[0] + SMOOTHING * share) / (counts[1] + SMOOTHING * (1 - share))))
 
     gap = odds(kinds[first][:, None]) - odds(kinds[second][None])
