@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from dopascope import formats
 from dopascope.batch import Runner
-from dopascope.batch.cache import HALVES, content_of
 from dopascope.batch.checking import check_cohort
 from dopascope.cli.app import app
 from dopascope.cohort import read_cohort
+from dopascope.cohort.content import HALVES, content_of
 from dopascope.space import canonical
 from dopascope.volume import Volume
 

@@ -124,3 +124,13 @@ def test_our_own_splits_are_clean(rows, folds, inner) -> None:  # type: ignore[n
         wrong = list(places)
         wrong[moved] = Place(places[moved].fold, "train", places[moved].scan_id, person, None, 1 if inner else None)
         assert {leak.people for leak in leaks(scans, wrong)} == {(person,)}
+
+
+def test_pairs_of_header_and_image_leak_by_both_halves(tmp_path: Path) -> None:
+    scans = []
+    for name, image in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / f"{name}.hdr").write_bytes(b"the same header")
+        (tmp_path / f"{name}.img").write_bytes(image)
+        scans.append(CohortScan(name, tmp_path / f"{name}.hdr", {"participant_id": name}))
+    assert leaks(scans[:2], split(a="train", b="test")) == []
+    assert [leak.kind for leak in leaks(scans, split(a="train", b="train", c="test"))] == ["file"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,6 @@ from dopascope import provenance
 FORM: Final = b"dopascope.cache/1"
 ABANDONED_S: Final = 3600.0
 """Age from which on a temporary file is nobody's: entries are written in less than a second."""
-HALVES: Final = (".img", ".img.gz", ".hdr", ".hdr.gz")
-"""Files that belong to an image of the same name: the halves of a NIfTI pair."""
-BESIDE: Final = (".json", *HALVES)
-"""Files that belong to a scan of the same name: its facts, and those of the image."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +64,6 @@ class Cache:
 def cache_of(out: Path) -> Path:
     """Where the results for `out`, a table or a folder, are kept unless another folder is named."""
     return out.with_name(f"{out.name}.cache")
-
-
-def content_of(path: Path, beside: Sequence[str] = BESIDE) -> str:
-    """SHA-256 of a scan's bytes: of a folder, of the names and bytes of its files; of a file, with those beside it.
-
-    Args:
-        path: of the scan.
-        beside: endings of the files beside it that count.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    if path.is_dir():
-        files = sorted(one for one in path.rglob("*") if one.is_file())
-        known = [(one.relative_to(path).as_posix(), provenance.sha256_of(one)) for one in files]
-    else:
-        stem = path.name.removesuffix(".gz").rpartition(".")[0] or path.name
-        others = [(ending, path.with_name(f"{stem}{ending}")) for ending in beside]
-        there = [(ending, one) for ending, one in others if one != path and one.is_file()]
-        known = [("", provenance.sha256_of(path)), *((ending, provenance.sha256_of(one)) for ending, one in there)]
-    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _head(rest: bytes) -> bytes:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import __version__, formats, passport, provenance, space
-from dopascope.batch.cache import HALVES, Cache, content_of
+from dopascope.batch.cache import Cache
 from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.cohort import similarity
 from dopascope.cohort.consistency import Missing, missing_covariates, table_findings
+from dopascope.cohort.content import HALVES, content_of
 from dopascope.cohort.finding import Finding
 from dopascope.cohort.fingerprint import Predicted, crosstab, fingerprint, one_line, predicted_labels
 from dopascope.cohort.scan import CohortScan

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from dopascope import provenance
-from dopascope.batch.cache import Cache, content_of
+from dopascope.batch.cache import Cache
 from dopascope.batch.cluster import each_on
 from dopascope.batch.workers import each, ended_twice
+from dopascope.cohort.content import content_of
 from dopascope.cohort.scan import CohortScan
 from dopascope.errors import DopascopeError, UsageError
 

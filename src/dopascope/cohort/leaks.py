@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dopascope import formats, provenance
+from dopascope import formats
 from dopascope.cohort import similarity
+from dopascope.cohort.content import HALVES, content_of
 from dopascope.cohort.scan import CohortScan
 from dopascope.cohort.similarity import Texture, texture
 from dopascope.cohort.splits import Place
@@ -229,5 +230,5 @@ def _session(scan: CohortScan) -> list[str]:
 
 
 def _digest(scan: CohortScan) -> str | None:
-    """Of a file's bytes; None for folders, and for what is not there: `cohort check` tells of those."""
-    return provenance.sha256_of(scan.path) if scan.path.is_file() else None
+    """Of a file's bytes, both halves of a pair; None for folders, and for what is not there: `cohort check` tells."""
+    return content_of(scan.path, HALVES) if scan.path.is_file() else None
