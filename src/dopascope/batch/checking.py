@@ -19,7 +19,7 @@ from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.cohort import similarity
 from dopascope.cohort.consistency import Missing, missing_covariates, table_findings
 from dopascope.cohort.content import HALVES, content_of
-from dopascope.cohort.finding import Finding
+from dopascope.cohort.finding import Finding, of_any
 from dopascope.cohort.fingerprint import Predicted, crosstab, fingerprint, one_line, predicted_labels
 from dopascope.cohort.scan import CohortScan
 from dopascope.volume import Grid, Volume
@@ -40,7 +40,7 @@ class Looking:
 
     def digest(self) -> str:
         """Of what a look is made of."""
-        return f"dopascope.look/2 {__version__}"
+        return f"dopascope.look/3 {__version__}"
 
     def only(self, scan: CohortScan) -> Looking:  # noqa: ARG002  (the protocol's)
         """The same for every scan."""
@@ -54,7 +54,7 @@ class Looking:
         """Look at the scan. Raises what `formats.load` raises."""
         image = formats.load(scan.path)
         bytes_alone = content_of(scan.path, HALVES)  # a copy is a copy whatever stands beside it
-        record: dict[str, Any] = {"content": bytes_alone, "passport": None, "reasons": [], "facts": {}}
+        record: dict[str, Any] = {"content": bytes_alone, "passport": None, "reasons": [], "checks": [], "facts": {}}
         if scan.is_dat:
             seen = passport.inspect(image)
             bad = [one.name for one in seen.checks if one.verdict in ("unusual", "refused")]
@@ -186,7 +186,7 @@ def check_cohort(
         *_told_by_fingerprint(predicted),
         *_passports(looks),
     ]
-    checks = Counter(name for one in looks if one.record for name in one.record.get("checks", ()))
+    checks = Counter(name for one in looks if one.record for name in one.record["checks"])
     verdicts = Counter(one.record["passport"] for one in looks if one.record and one.record["passport"])
     return CohortCheck(
         scans=len(scans),
@@ -203,25 +203,24 @@ def check_cohort(
     )
 
 
-def _unread(looks: Sequence[Look]) -> Iterator[Finding]:
-    who = tuple(f"{one.scan.name}: {one.error['what']}" for one in looks if one.error is not None)
-    if who:
-        yield Finding(
-            "unreadable",
-            fails=True,
-            what=f"{len(who)} of {len(looks)} scans cannot be read",
-            fix="Look at each with dopascope inspect; copy it again, or leave it out.",
-            who=who,
-        )
+def _unread(looks: Sequence[Look]) -> list[Finding]:
+    who = [f"{one.scan.name}: {one.error['what']}" for one in looks if one.error is not None]
+    return of_any(
+        "unreadable",
+        who,
+        fails=True,
+        what=f"{len(who)} of {len(looks)} scans cannot be read",
+        fix="Look at each with dopascope inspect; copy it again, or leave it out.",
+    )
 
 
-def _same_content(looks: Sequence[Look]) -> Iterator[Finding]:
+def _same_content(looks: Sequence[Look]) -> list[Finding]:
     same: dict[str, list[CohortScan]] = defaultdict(list)
     for one in looks:
         if one.record is not None:
             same[one.record["content"]].append(one.scan)
     groups = [group for group in same.values() if len(group) > 1]
-    yield from _duplicates([list(group) for group in groups], "same_content", "the same bytes")
+    return _duplicates(groups, "same_content", "the same bytes")
 
 
 def _copies(looks: Sequence[Look], work: Looking) -> Iterator[Finding]:
@@ -236,45 +235,41 @@ def _copies(looks: Sequence[Look], work: Looking) -> Iterator[Finding]:
         yield from _duplicates([[a.scan, b.scan] for a, b in apart], kind, what)
 
 
-def _duplicates(groups: Sequence[Sequence[CohortScan]], kind: str, what: str) -> Iterator[Finding]:
-    if groups:
-        others = [group for group in groups if len({scan.person for scan in group}) > 1]
-        yield Finding(
-            kind,
-            fails=True,
-            what=f"Groups of scans that are {what}: {len(groups)}, of which under different people: {len(others)}",
-            fix="Keep one of each. Under different people, find out whose scan it is.",
-            who=tuple(", ".join(f"{scan.name} ({scan.person or 'n/a'})" for scan in group) for group in groups),
-        )
+def _duplicates(groups: Sequence[Sequence[CohortScan]], kind: str, what: str) -> list[Finding]:
+    others = [group for group in groups if len({scan.person for scan in group}) > 1]
+    return of_any(
+        kind,
+        (", ".join(f"{scan.name} ({scan.person or 'n/a'})" for scan in group) for group in groups),
+        fails=True,
+        what=f"Groups of scans that are {what}: {len(groups)}, of which under different people: {len(others)}",
+        fix="Keep one of each. Under different people, find out whose scan it is.",
+    )
 
 
-def _told_by_fingerprint(predicted: Sequence[Predicted]) -> Iterator[Finding]:
-    who = tuple(f"{one.label}: AUROC {one.auroc}, chance to {one.chance:.3f}" for one in predicted if one.tells)
-    if who:
-        yield Finding(
-            "fingerprint_tells_label",
-            fails=False,
-            what="How a scan was made tells its label better than chance",
-            fix="Split by camera or site (cohort split --together or --leave-out), and report figures per camera.",
-            who=who,
-        )
+def _told_by_fingerprint(predicted: Sequence[Predicted]) -> list[Finding]:
+    return of_any(
+        "fingerprint_tells_label",
+        (f"{one.label}: AUROC {one.auroc}, chance to {one.chance:.3f}" for one in predicted if one.tells),
+        fails=False,
+        what="How a scan was made tells its label better than chance",
+        fix="Split by camera or site (cohort split --together or --leave-out), and report figures per camera.",
+    )
 
 
 def _passports(looks: Sequence[Look]) -> Iterator[Finding]:
     for verdict, fails in (("refused", True), ("unusual", False)):
-        who = tuple(
+        who = [
             f"{one.scan.name}: {one.record['reasons'][0]}"
             for one in looks
             if one.record is not None and one.record["passport"] == verdict
+        ]
+        yield from of_any(
+            f"passport_{verdict}",
+            who,
+            fails=fails,
+            what=f"{len(who)} of {len(looks)} scans have the passport verdict {verdict}",
+            fix="Look at each with dopascope inspect, and decide before training whether it belongs in the cohort.",
         )
-        if who:
-            yield Finding(
-                f"passport_{verdict}",
-                fails,
-                f"{len(who)} of {len(looks)} scans have the passport verdict {verdict}",
-                "Look at each with dopascope inspect, and decide before training whether it belongs in the cohort.",
-                who,
-            )
 
 
 def _groups(looks: Sequence[Look], work: Looking) -> Iterator[Group]:

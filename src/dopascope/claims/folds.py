@@ -9,6 +9,7 @@ import numpy as np
 
 from dopascope.claims.claim import FoldTable
 from dopascope.claims.finding import Finding
+from dopascope.claims.reported import SLACK
 
 _FEWEST: Final = 3
 """Folds that must share another denominator before it is believed."""
@@ -30,12 +31,12 @@ def _mean(part: FoldTable) -> Iterator[Finding]:
         "weighted by size": (float(values @ sizes) / total, float(halves @ sizes) / total),
         "unweighted": (float(values.mean()), float(halves.mean())),
     }
-    if any(abs(value - part.mean.value) <= half + part.mean.half + 1e-9 for value, half in means.values()):
+    if any(abs(value - part.mean.value) <= half + part.mean.half + SLACK for value, half in means.values()):
         return
     value, half = means["weighted by size"]
     for over in (total + 1, total - 1):
         other = value * total / over
-        if abs(other - part.mean.value) <= half + part.mean.half + 1e-9 and abs(other - part.mean.value) < abs(
+        if abs(other - part.mean.value) <= half + part.mean.half + SLACK and abs(other - part.mean.value) < abs(
             value - part.mean.value
         ):
             text = (
@@ -51,7 +52,7 @@ def _spread(part: FoldTable) -> Iterator[Finding]:
     if part.spread is None:
         return
     values = np.array([one.value for one in part.values])
-    half = float(np.mean([one.half for one in part.values])) + part.spread.half + 1e-9
+    half = float(np.mean([one.half for one in part.values])) + part.spread.half + SLACK
     found = {"population": float(values.std()), "sample": float(values.std(ddof=1))}
     fits = [name for name, value in found.items() if abs(value - part.spread.value) <= half]
     both = ", ".join(f"{name} {value:.4f}" for name, value in found.items())

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope.claims.reported import Reported
+from dopascope.claims.reported import SLACK, Reported
 from dopascope.score import Confusion
 
 LARGEST: Final = 1500
@@ -39,7 +39,7 @@ def allowed(
         for name in ("sensitivity", "specificity"):  # they cut the search most, each along its own axis
             if name in reported and cases and n - cases:
                 values = tp / cases if name == "sensitivity" else tn / (n - cases)
-                kept = np.abs(values - reported[name].value) <= reported[name].half + 1e-9
+                kept = np.abs(values - reported[name].value) <= reported[name].half + SLACK
                 tp, tn = (tp[kept[:, 0]], tn) if name == "sensitivity" else (tp, tn[:, kept[0]])
         good = _possible(tp, tn, cases, n, reported)
         found += [
@@ -60,7 +60,7 @@ def _possible(tp: Counts, tn: Counts, cases: int, n: int, reported: Mapping[str,
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, one in reported.items():
             value = _figure(name, tp, fp, tn, fn)
-            good &= np.abs(value - one.value) <= one.half + 1e-9
+            good &= np.abs(value - one.value) <= one.half + SLACK
     return good
 
 

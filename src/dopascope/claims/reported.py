@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _NUMBER: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(%?)")
-_SLACK: Final = 1e-9
+SLACK: Final = 1e-9
 """Of double precision, so that a value on the very edge of rounding counts."""
 
 
@@ -34,7 +34,7 @@ class Reported:
 
     def allows(self, value: float) -> bool:
         """Whether `value` is printed like this, rounded either way at a tie."""
-        return abs(value - self.value) <= self.half + _SLACK
+        return abs(value - self.value) <= self.half + SLACK
 
     def share_of(self, n: int) -> int | None:
         """The k for which k / n is printed like this; None where there is none, the nearest where there are several."""

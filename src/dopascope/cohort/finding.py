@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,3 +25,9 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return vars(self) | {"who": list(self.who)}
+
+
+def of_any(kind: str, who: Iterable[str], *, fails: bool, what: str, fix: str) -> list[Finding]:
+    """The finding, where it concerns anybody."""
+    concerned = tuple(who)
+    return [Finding(kind, fails, what, fix, concerned)] if concerned else []

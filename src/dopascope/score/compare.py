@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dopascope.errors import UsageError
-from dopascope.score.bootstrap import LEVEL, Figure, person_draws
+from dopascope.score.bootstrap import DRAWS, LEVEL, Figure, person_draws
 from dopascope.score.checked import both_classes
 
 PERMUTATIONS: Final = 10_000
@@ -134,7 +134,7 @@ def difference_over_people(
     positive: ArrayLike,
     people: Sequence[Hashable],
     *,
-    draws: int = 2000,
+    draws: int = DRAWS,
     seed: int = 1,
 ) -> Difference:
     """Any figure of two readers on the same scans: its difference with a percentile bootstrap over people.

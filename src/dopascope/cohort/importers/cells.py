@@ -14,7 +14,8 @@ from dopascope.volume import FACTS
 
 SCAN_DATE: Final = "scan_date"
 """Covariate with the day of the scan, ISO 8601."""
-_SEXES: Final = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
+SEXES: Final = {"f": "F", "female": "F", "woman": "F", "m": "M", "male": "M", "man": "M"}
+"""What sources call the sexes, without case -> what we do."""
 _OTHER_SEX: Final = frozenset({"o", "other", "unknown"})
 _YEAR_FIRST: Final = re.compile(r"(\d{4})([-/.]?)(\d{2})\2(\d{2})([T ]\d{2}:\d{2}.*)?")
 _DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -34,7 +35,7 @@ def sex_of(row: Row, column: str, mapping: Mapping[str, str]) -> str | None:
     text = row.get(column)
     if text is None or text.casefold() in _OTHER_SEX:
         return None
-    found = mapping.get(text) or _SEXES.get(text.casefold())
+    found = mapping.get(text) or SEXES.get(text.casefold())
     if found is None:
         error = row.fault(column, text, "F, M, female, male, or a meaning given with --sex, such as --sex 1=M")
         error.fix = "Say what it means with --sex THEIRS=OURS, as the source documents it."

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dopascope.cohort.importers.cells import SCAN_DATE, check_sexes, check_used
+from dopascope.cohort.importers.cells import SCAN_DATE, SEXES, check_sexes, check_used
 from dopascope.cohort.importers.files import files_below
 from dopascope.cohort.importers.found import Found, ImportOptions, LeftOut, Visits
 from dopascope.cohort.importers.ppmi_dates import Month
@@ -47,7 +47,6 @@ _VISITS: Final = {
 }
 _GROUPS: Final = {"pd": "PD", "control": "control", "hc": "control", "healthy control": "control", "swedd": "SWEDD"}
 """What groups are called here; others keep their names."""
-_SEXES: Final = {"m": "M", "male": "M", "f": "F", "female": "F"}
 _POOR: Final = ("3", "3.0")
 _NOT: Final = ("0", "no", "false", "n")
 _YEAR: Final = 1.1
@@ -246,7 +245,7 @@ def _row(told: _Told, tables: Tables, options: ImportOptions, doubts: Counter[st
     measured, doubtful = measured_in(tables.of_image[image.person], told.visit, image.day)
     doubts[OTHER_MONTH] += doubtful
     doubts[POOR] += measured.get("quality_rating") in _POOR or measured.get("image_acceptable", "").casefold() in _NOT
-    sex = options.sexes.get(told.sex or "") or _SEXES.get((told.sex or "").casefold())
+    sex = options.sexes.get(told.sex or "") or SEXES.get((told.sex or "").casefold())
     doubts[NO_SEX] += told.sex is not None and sex is None
     known = {
         "participant_id": image.person,
