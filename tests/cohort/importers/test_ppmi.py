@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -365,3 +366,20 @@ def test_days_that_are_not_in_the_calendar_are_refused(text: str) -> None:
 def test_months_apart_and_years_from_a_birth() -> None:
     assert Month(2012, 2).apart(Month(2010, 11)) == 15
     assert Month(1950, 6).years_until(date(2010, 6, 15)) == pytest.approx(60, abs=0.01)
+
+
+def test_a_curated_cut_in_excel_is_joined_beside_csv_tables(tiny: Path) -> None:
+    """As the curated data cut comes: several sheets, one row a visit, among tables that are CSV."""
+    csv_table = tiny / "tables" / "MDS-UPDRS_Part_III.csv"
+    lines = [[cell.strip('"') for cell in line.split('","')] for line in csv_table.read_text().splitlines()]
+    csv_table.unlink()
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    cut = book.create_sheet("Cut")
+    for line in lines:
+        cut.append(line)
+    book.save(tiny / "tables" / "cut.xlsx")
+    with pytest.raises(UsageError, match="several sheets"):
+        found_in(tiny)
+    found = found_in(tiny, sheet="Cut", delimiter=",")
+    assert rows_of(found, 1)[0]["updrs3"] == "22"

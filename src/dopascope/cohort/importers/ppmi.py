@@ -77,7 +77,7 @@ class _Told:
 @importer(
     "ppmi",
     "PERSON/Reconstructed_DaTSCAN/DATE_TIME/IMAGE folders of the PPMI image archive, with its collection CSV",
-    *("tables", "labels", "sexes", "visits", "delimiter", "encoding"),
+    *("tables", "labels", "sexes", "visits", "delimiter", "encoding", "sheet"),
 )
 def find_ppmi(source: Path, options: ImportOptions) -> Found:
     """The reconstructed DaTSCANs of a download, with group, visit and age at the scan, and covariates from the tables.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from dopascope.cohort.importers.excel import is_excel
 from dopascope.cohort.importers.found import ImportOptions, LeftOut
 from dopascope.cohort.importers.ppmi_dates import Month, day_of, month_of
 from dopascope.cohort.importers.ppmi_metadata import Record, record_in
@@ -86,11 +87,16 @@ def read_tables(root: Path, paths: Iterable[Path], options: ImportOptions, left_
             else:
                 tables.records[number_of(record.image)].append(record)
                 tables.known += 1
-        elif _take(read_any(path, options, ()), tables):
+        elif _take(read_any(path, _meant_for(path, options), ()), tables):
             tables.known += 1
         else:
             left_out.append(LeftOut(told, UNKNOWN))
     return tables
+
+
+def _meant_for(path: Path, options: ImportOptions) -> ImportOptions:
+    """What the user said of CSV tables for these, and of Excel files for those: a download may have both."""
+    return replace(options, delimiter=None, encoding=None) if is_excel(path) else replace(options, sheet=None)
 
 
 def _take(rows: list[Row], tables: Tables) -> bool:
