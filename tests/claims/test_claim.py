@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dopascope.claims import read_claim, shipped_names
+from dopascope.claims import audit, read_claim, shipped_names
+from dopascope.claims.claim import FIGURES, OTHERS
 from dopascope.cli.app import app
 from dopascope.errors import UnreadableError
 
@@ -49,6 +51,11 @@ def test_a_claim_is_read_and_audited(tmp_path: Path) -> None:
         ("n = 67", "m = 67", "set 1, m"),
         ("n = 67", "n = true", "set 1, n"),
         ("n = 67", "n = -1", "set 1, n"),
+        ("n = 67", "n = 0", "set 1"),
+        ("n = 67", "n = 10_000_000_000", "set 1, n"),
+        ("positives = 57", "positives = 68", "set 1, positives"),
+        ("[set.reported]", "[set.counts]\ntp = 0\nfp = 0\ntn = 0\nfn = 0\n[set.reported]", "set 1"),
+        ('mean = "0.85"', "batch = -1", "folds 1, batch"),
         ('accuracy = "94.03 %"', "accuracy = 0.94", "set 1, reported, accuracy"),
         ('accuracy = "94.03 %"', 'accuracy = "high"', "set 1, accuracy"),
         ('accuracy = "94.03 %"', 'accurcy = "0.9"', "set 1, reported, accurcy"),
@@ -82,8 +89,6 @@ def test_absent_files_and_unknown_names_are_refused(tmp_path: Path) -> None:
 
 @given(st.text(max_size=200))
 def test_no_text_is_anything_but_a_claim_or_a_typed_error(text: str) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "claim.toml"
         path.write_bytes(text.encode("utf-8", "replace"))
@@ -91,3 +96,32 @@ def test_no_text_is_anything_but_a_claim_or_a_typed_error(text: str) -> None:
             read_claim(path)
         except UnreadableError:
             return
+
+
+COUNTS = st.integers(-1, 60) | st.sampled_from([10**6, 10**9, 10**12])
+PRINTED = st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,5})? ?%?\Z") | st.sampled_from(["9" * 400, "0", "1", "100 %", "."])
+
+
+@given(
+    st.fixed_dictionaries({}, optional={"n": COUNTS, "positives": COUNTS, "further": COUNTS}),
+    st.dictionaries(st.sampled_from(("tp", "fp", "tn", "fn")), COUNTS),
+    st.dictionaries(st.sampled_from((*FIGURES, *OTHERS)), PRINTED),
+    st.lists(st.tuples(PRINTED, COUNTS), max_size=5),
+)
+def test_every_claim_is_audited_or_refused(
+    numbers: dict[str, int], counts: dict[str, int], figures: dict[str, str], folds: list[tuple[str, int]]
+) -> None:
+    lines = ["[[set]]", *(f"{name} = {value}" for name, value in numbers.items())]
+    lines += ["[set.counts]", *(f"{name} = {value}" for name, value in counts.items())]
+    lines += ["[set.reported]", *(f'{name} = "{text}"' for name, text in figures.items())]
+    if folds:
+        lines += ["[[folds]]", f"values = {[text for text, _ in folds]}", f"sizes = {[size for _, size in folds]}"]
+        lines += ['mean = "0.9"', 'spread = "0.01"', "batch = 16"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "claim.toml"
+        path.write_text("\n".join(lines))
+        try:
+            claim = read_claim(path)
+        except UnreadableError:
+            return
+    assert all(one.text for one in audit(claim))

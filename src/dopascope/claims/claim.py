@@ -19,6 +19,7 @@ FIGURES: Final = (
 """Figures that follow from a confusion matrix; names as in `score.Confusion`."""
 OTHERS: Final = ("auc", "baseline_accuracy")
 MAX_BYTES: Final = 1 << 20
+MOST_SCANS: Final = 1_000_000_000
 _COUNTS: Final = ("tp", "fp", "tn", "fn")
 _FOLDS: Final[Mapping[str, type]] = {
     "name": str,
@@ -141,8 +142,14 @@ def _set(data: Any, where: str) -> EvaluationSet:
     figures = _only(known.get("reported", {}), _kinds((*FIGURES, *OTHERS), str), f"{where}, reported")
     numbers: dict[str, int] = counts | {name: known[name] for name in ("n", "positives", "further") if name in known}
     for name, value in numbers.items():
-        if value < 0:
-            raise _wrong("A count cannot be negative.", f"{where}, {name}", value, "0 or more")
+        if not 0 <= value <= MOST_SCANS:
+            raise _wrong("This count cannot be meant.", f"{where}, {name}", value, f"0 to {MOST_SCANS}")
+    if known.get("n") == 0 or (len(counts) == len(_COUNTS) and not sum(counts.values())):
+        raise _wrong("A set without scans reports nothing.", where, "0 scans", "1 or more")
+    if known.get("positives", 0) > known.get("n", MOST_SCANS):
+        raise _wrong(
+            "There are more positives than scans.", f"{where}, positives", known["positives"], f"up to {known['n']}"
+        )
     share = known.get("whole_negative_share")
     return EvaluationSet(
         name=known.get("name", "test"),
@@ -159,10 +166,16 @@ def _set(data: Any, where: str) -> EvaluationSet:
 def _folds(data: Any, where: str) -> FoldTable:
     known = _only(data, _FOLDS, where)
     values, sizes = known.get("values", []), known.get("sizes", [])
-    if len(values) != len(sizes) or len(values) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
+    if (
+        len(values) != len(sizes)
+        or len(values) < 2
+        or not all(isinstance(n, int) and 0 < n <= MOST_SCANS for n in sizes)
+    ):
         raise _wrong(
             "These folds cannot be meant.", where, f"{len(values)} values, {len(sizes)} sizes", "one size a value"
         )
+    if not 0 <= known.get("batch", 0) <= MOST_SCANS:
+        raise _wrong("This batch cannot be meant.", f"{where}, batch", known["batch"], f"0 to {MOST_SCANS}")
     mean, spread = (
         None if name not in known else _number(known[name], f"{where}, {name}") for name in ("mean", "spread")
     )

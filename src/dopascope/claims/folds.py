@@ -13,6 +13,8 @@ from dopascope.claims.reported import SLACK
 
 _FEWEST: Final = 3
 """Folds that must share another denominator before it is believed."""
+MOST_LOST: Final = 512
+"""Scans of a fold that may have been left out: the largest usual batch."""
 
 
 def fold_findings(part: FoldTable) -> list[Finding]:
@@ -88,7 +90,7 @@ def _lost(part: FoldTable) -> int:
     if len(part.values) < _FEWEST:
         return 0
     likely: list[int] = [] if part.batch is None else [part.batch]
-    for lost in likely + list(range(1, min(part.sizes) // 2)):
+    for lost in likely + list(range(1, min(*part.sizes, 2 * MOST_LOST) // 2)):
         left = [(one, size - lost) for one, size in zip(part.values, part.sizes, strict=True)]
         if all(size > 0 and one.share_of(size) is not None for one, size in left):
             return lost

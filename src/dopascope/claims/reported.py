@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_NUMBER: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(%?)")
+_NUMBER: Final = re.compile(r"(\d{1,9})(?:\.(\d{1,12}))?\s*(%?)", re.ASCII)
 SLACK: Final = 1e-9
 """Of double precision, so that a value on the very edge of rounding counts."""
 
