@@ -12,6 +12,8 @@ from dopascope.errors import UnreadableError
 MISSING: Final = "n/a"
 MAX_BYTES: Final = 64 << 20
 """A cohort of 100,000 scans needs about 20 MB; anything beyond this is something else."""
+CORRECT: Final = "Correct this place of the table."
+"""What there is to do about most faults."""
 _SHOWN: Final = 60
 DELIMITERS: Final = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
 """What may stand between cells -> its name in errors."""
@@ -32,9 +34,9 @@ class Row:
         """The cell, or None where it is missing."""
         return self.cells.get(column)
 
-    def fault(self, column: str, found: str, expected: str) -> UnreadableError:
+    def fault(self, column: str, found: str, expected: str, fix: str = CORRECT) -> UnreadableError:
         """The error that this cell cannot be meant."""
-        return fault("A cell of the table cannot be meant.", self.path, self.line, column, found, expected)
+        return fault("A cell of the table cannot be meant.", self.path, self.line, column, found, expected, fix)
 
     def number(self, column: str, low: float, high: float) -> float | None:
         """The cell as a number within limits, or None where it is missing.
@@ -61,7 +63,7 @@ def fault(
     column: str,
     found: str,
     expected: str,
-    fix: str = "Correct this place of the table.",
+    fix: str = CORRECT,
 ) -> UnreadableError:
     """A table's error, with the place where an editor finds it."""
     shown = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
@@ -96,13 +98,14 @@ def read_table(path: Path, required: Sequence[str]) -> list[Row]:
     return rows
 
 
-def text_of(path: Path, expected: str, encoding: str = "utf-8-sig") -> str:
+def text_of(path: Path, expected: str, encoding: str = "utf-8-sig", fix: str = CORRECT) -> str:
     """The whole text of a table, lines ended by a single newline.
 
     Args:
         path: the file.
         expected: what it should be, for errors.
         encoding: of its bytes; a byte order mark of UTF-8 is left out.
+        fix: what to do where it is no text of this encoding.
 
     Raises:
         UnreadableError: it cannot be opened, is too large, or is no text of this encoding. The error names the line.
@@ -123,14 +126,16 @@ def text_of(path: Path, expected: str, encoding: str = "utf-8-sig") -> str:
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
         line = raw.count(b"\n", 0, start) + 1
         what = f"The table is not {encoding.removesuffix('-sig').upper()} text."
-        raise fault(what, path, line, "", f"byte {raw[start]:#04x}", expected) from error
+        raise fault(what, path, line, "", f"byte {raw[start]:#04x}", expected, fix) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise fault("The table is not text.", path, line, "", "a zero byte", expected)
+        raise fault("The table is not text.", path, line, "", "a zero byte", expected, fix)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def check_header(path: Path, line: str, header: list[str], required: Sequence[str], delimiter: str) -> None:
+def check_header(
+    path: Path, line: str, header: list[str], required: Sequence[str], delimiter: str, fix: str = CORRECT
+) -> None:
     """Check the names of a table's columns.
 
     Args:
@@ -139,6 +144,7 @@ def check_header(path: Path, line: str, header: list[str], required: Sequence[st
         header: the names in it.
         required: names that must be there.
         delimiter: what the names were separated at.
+        fix: what to do where that is another one.
 
     Raises:
         UnreadableError: another delimiter, a column missing, named twice or unnamed.
@@ -150,7 +156,7 @@ def check_header(path: Path, line: str, header: list[str], required: Sequence[st
         other = next((DELIMITERS[mark] for mark in marks if mark in line), None)
         if other is not None:
             expected = f"cells separated by {DELIMITERS.get(delimiter, delimiter)}"
-            raise fault("The table has another delimiter.", path, 1, "", f"cells separated by {other}", expected)
+            raise fault("The table has another delimiter.", path, 1, "", f"cells separated by {other}", expected, fix)
     if missing:
         found = f"columns {', '.join(header)}"
         raise fault("A column is missing.", path, 1, missing[0], found, f"columns {', '.join(required)}")

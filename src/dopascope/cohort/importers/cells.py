@@ -37,9 +37,9 @@ def sex_of(row: Row, column: str, mapping: Mapping[str, str]) -> str | None:
         return None
     found = mapping.get(text) or SEXES.get(text.casefold())
     if found is None:
-        error = row.fault(column, text, "F, M, female, male, or a meaning given with --sex, such as --sex 1=M")
-        error.fix = "Say what it means with --sex THEIRS=OURS, as the source documents it."
-        raise error
+        expected = "F, M, female, male, or a meaning given with --sex, such as --sex 1=M"
+        fix = "Say what it means with --sex THEIRS=OURS, as the source documents it."
+        raise row.fault(column, text, expected, fix)
     return found
 
 
@@ -69,9 +69,8 @@ def date_of(row: Row, column: str) -> str | None:
             return date(int(found[3]), int(found[2]), int(found[1])).isoformat()
         return datetime.strptime(text, "%d-%b-%Y").date().isoformat()
     except ValueError:
-        error = row.fault(column, text, "a date such as 2019-05-31, 20190531, 31.05.2019 or 31-May-2019")
-        error.fix = "Write the year first; 5/6/2019 could be May or June."
-        raise error from None
+        expected = "a date such as 2019-05-31, 20190531, 31.05.2019 or 31-May-2019"
+        raise row.fault(column, text, expected, "Write the year first; 5/6/2019 could be May or June.") from None
 
 
 def label_of(row: Row, column: str, mapping: Mapping[str, str]) -> str | None:
@@ -84,9 +83,9 @@ def label_of(row: Row, column: str, mapping: Mapping[str, str]) -> str | None:
     if text is None or text in mapping:
         return mapping.get(text or "")
     if re.fullmatch(r"[-+]?\d+(\.\d*)?", text):
-        error = row.fault(column, text, "a word such as PD, or a meaning given with --label, such as --label 1=PD")
-        error.fix = "Say what the number means with --label THEIRS=OURS, as the source documents it."
-        raise error
+        expected = "a word such as PD, or a meaning given with --label, such as --label 1=PD"
+        fix = "Say what the number means with --label THEIRS=OURS, as the source documents it."
+        raise row.fault(column, text, expected, fix)
     return text
 
 

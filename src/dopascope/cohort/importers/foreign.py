@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dopascope.cohort.table import DELIMITERS, Row, check_header, fault, text_of
-from dopascope.errors import UnreadableError, UsageError
+from dopascope.cohort.table import CORRECT, DELIMITERS, Row, check_header, fault, text_of
+from dopascope.errors import UsageError
 
 MISSING_CELLS: Final = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN", "."})
 """Cells that mean "not known" in tables of others."""
+_ENCODING: Final = "Name its encoding with --encoding (Excel often writes cp1252 or utf-16), or save it as UTF-8."
+_DELIMITER: Final = "Name it with --delimiter, or save the table again."
 
 
 def read_foreign(
@@ -37,16 +39,11 @@ def read_foreign(
     expected = f"{(encoding or 'utf-8').upper()} text with a header line, cells separated by " + DELIMITERS.get(
         delimiter, delimiter
     )
-    text = _text(path, expected, encoding)
+    text = text_of(path, expected, encoding or "utf-8-sig", CORRECT if encoding else _ENCODING)
     records = _records(path, text, delimiter)
     line, names = records[0] if records else (1, [""])
     header = [" ".join(name.split()) for name in names]  # a quoted name may hold line ends
-    try:
-        check_header(path, text.split("\n", 1)[0], header, required, delimiter)
-    except UnreadableError as error:
-        if "delimiter" in error.what:
-            error.fix = "Name it with --delimiter, or save the table again."
-        raise
+    check_header(path, text.split("\n", 1)[0], header, required, delimiter, _DELIMITER)
     rows = [_row(path, line, header, cells) for line, cells in records[1:] if any(cell.strip() for cell in cells)]
     if not rows:
         raise fault("The table has no rows.", path, line, "", "the header alone", "a row for each scan")
@@ -72,15 +69,6 @@ def _check_how(delimiter: str, encoding: str | None) -> None:
             expected="such as utf-8, cp1252, utf-16",
             fix="Correct the name.",
         ) from None
-
-
-def _text(path: Path, expected: str, encoding: str | None) -> str:
-    try:
-        return text_of(path, expected, encoding or "utf-8-sig")
-    except UnreadableError as error:
-        if "text" in error.what and encoding is None:
-            error.fix = "Name its encoding with --encoding (Excel often writes cp1252 or utf-16), or save it as UTF-8."
-        raise
 
 
 def _records(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:

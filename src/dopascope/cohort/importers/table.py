@@ -12,8 +12,8 @@ from dopascope.cohort.importers.files import NO_TEXT, can_stand_in_table, fault_
 from dopascope.cohort.importers.foreign import read_foreign
 from dopascope.cohort.importers.found import Found, ImportOptions, LeftOut
 from dopascope.cohort.importers.registry import importer
-from dopascope.cohort.table import Row
-from dopascope.errors import UnreadableError, UsageError
+from dopascope.cohort.table import Row, fault
+from dopascope.errors import UsageError
 
 NO_PATH = "The line names no scan."
 TWICE = "The line names a scan that another line has."
@@ -33,13 +33,12 @@ def find_in_table(source: Path, options: ImportOptions) -> Found:
         UsageError: a column, label or sex that the table has not.
         InputError: the table or one of its cells cannot be meant.
     """
-    try:
-        rows = read_any(source, options, (options.columns.get("path", "path"),))
-    except UnreadableError as error:
-        if "column is missing" in error.what:
-            error.fix = "Name the column with --column path=THEIRS, and the mark between cells with --delimiter."
-        raise
+    rows = read_any(source, options, ())
     columns = columns_of(rows[0].columns, options.columns, source)
+    if "path" not in columns:
+        fix = "Name the column with --column path=THEIRS, and the mark between cells with --delimiter."
+        listed = f"columns {', '.join(rows[0].columns)}"
+        raise fault("A column is missing.", rows[0].path, 1, "path", listed, "the path of each scan", fix)
     check_values(rows, columns, options)
     found = Found(source.parent)
     place = rows[0].path.name
