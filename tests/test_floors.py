@@ -44,7 +44,10 @@ FLOORS = {
     "cli": 13,
 }
 TORCH_LINE = 8  # torch, MONAI and timm only on this floor and above it
-TORCH_PACKAGES = {"torch", "torchvision", "monai", "timm", "lightning", "segmentation_models_pytorch", "onnx", "captum"}
+TORCH_PACKAGES = {
+    *("torch", "torchvision", "monai", "timm", "lightning", "lightning_fabric"),
+    *("segmentation_models_pytorch", "onnx", "captum"),
+}
 
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 """(importing module, imported package) -> the reason."""

@@ -10,10 +10,11 @@ import torch
 
 from dopascope import phantom
 from dopascope.bundle import Bundle, Prediction, default_readers, occlusion, store, view
-from dopascope.convert import add_dat_spect_ud, torch_file
+from dopascope.convert import add_dat_spect_ud
 from dopascope.convert.dat_spect_recipes import MEMBERS, PUBLISHED_SHA256, RECIPES
 from dopascope.convert.dat_spect_ud import ensembles, write_bundle
 from dopascope.errors import BundleError, HostileError, MissingExtraError, UsageError
+from dopascope.learn import torch_file
 from dopascope.nets import create
 from dopascope.provenance import sha256_of
 from dopascope.space.resample import resample

@@ -53,3 +53,38 @@ def test_views_refuse_another_grid(view: object) -> None:
     shifted = Grid(MNI_2MM.shape, geometry.translation([1, 0, 0]) @ MNI_2MM.affine)
     with pytest.raises(UsageError, match="MNI grid"):
         view(Volume(np.zeros(shifted.shape), shifted))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", sorted(views.VIEWS))
+def test_every_view_has_its_stated_shape_and_follows_the_scale(name: str, numbered: Volume) -> None:
+    one = views.VIEWS[name]
+    taken = one.take(numbered)
+    assert taken.shape == one.shape
+    assert taken.dtype == np.float32
+    assert one.description
+    doubled = one.take(Volume(numbered.data * 2, MNI_2MM))
+    np.testing.assert_allclose(doubled, 2 * taken, rtol=1e-6)
+
+
+def test_channels_are_the_slices_and_slabs_in_their_order(numbered: Volume) -> None:
+    rgb = views.VIEWS["rgb_slices"].take(numbered)
+    assert rgb[:, 12, 34].tolist() == [123_440, 123_441, 123_442]
+    slices = views.VIEWS["striatal_slices"].take(numbered)
+    assert slices[:, 12, 34].tolist() == [123_400 + k for k in range(32, 44)]
+    slabs = views.VIEWS["slabs_8mm"].take(numbered)
+    np.testing.assert_allclose(slabs[:, 12, 34], slices[:, 12, 34].reshape(3, 4).mean(1))
+
+
+def test_four_millimetres_are_means_of_eight_voxels(numbered: Volume) -> None:
+    block = views.VIEWS["volume_4mm"].take(numbered)
+    assert block[0, 3, 5, 7] == pytest.approx(numbered.data[7:9, 11:13, 15:17].mean(dtype=np.float64), rel=1e-6)
+
+
+def test_projections_lie_in_the_corner_of_their_channel(numbered: Volume) -> None:
+    shown = views.VIEWS["projections"].take(numbered)
+    apart = views.projections(numbered)
+    for channel, name in enumerate(("sagittal", "coronal", "axial")):
+        rows, columns = apart[name].shape
+        np.testing.assert_array_equal(shown[channel, :rows, :columns], apart[name])
+        assert not shown[channel, rows:].any()
+        assert not shown[channel, :, columns:].any()

@@ -81,7 +81,7 @@ class Normalising:
             DopascopeError: the scan cannot be read, is not fit, or holds no signal to scale by.
         """
         image = load_dat(scan, self.settings.strictness, self.settings.limits, use="place on the MNI grid")
-        placed, record = _registered(image) if self.settings.register else _centred(image)
+        placed, record = registered(image)[:2] if self.settings.register else _centred(image)
         value = None if self.settings.intensity == RAW else reference_value(placed, self.settings.intensity)
         if value is not None:
             placed = placed.with_data(placed.data * np.float32(1 / value), placed.history[-1])
@@ -106,7 +106,12 @@ class Normalising:
         remove(self.targets[scan.name])
 
 
-def _registered(image: Volume) -> tuple[Volume, dict[str, Any]]:
+def registered(image: Volume) -> tuple[Volume, dict[str, Any], space.Registration]:
+    """The scan on `MNI_2MM`, raw intensities; what is recorded of that; and the registration.
+
+    Raises:
+        UnsuitableError: its passport refuses it.
+    """
     refuse(passport.inspect(image))
     found = space.register(image)
     seen = passport.inspect(image, found)
@@ -116,7 +121,7 @@ def _registered(image: Volume) -> tuple[Volume, dict[str, Any]]:
         *([] if found.accepted else [f"registration not accepted: {'; '.join(found.reasons)}"]),
     ]
     known = found.as_dict()
-    return space.normalise(image, found), {
+    record = {
         "registered": True,
         "transform": known["mni_to_scan"],
         "method": known["method"],
@@ -124,6 +129,7 @@ def _registered(image: Volume) -> tuple[Volume, dict[str, Any]]:
         "accepted": known["accepted"],
         "warnings": warnings,
     }
+    return space.normalise(image, found), record, found
 
 
 def _centred(image: Volume) -> tuple[Volume, dict[str, Any]]:

@@ -76,8 +76,7 @@ def _downloaded(address: str, scheme: str, sha256: str | None, room: Path) -> Pa
         )
     target = room / "download.zip"
     try:
-        with _opener().open(address, timeout=TIMEOUT_S) as answer, open(target, "wb") as out:
-            _copy_bounded(answer, out, MAX_ZIP_BYTES, address)
+        download(address, target, limit=MAX_ZIP_BYTES, timeout_s=TIMEOUT_S)
     except (OSError, ValueError) as error:
         raise BundleError(
             "The model cannot be fetched.",
@@ -86,6 +85,17 @@ def _downloaded(address: str, scheme: str, sha256: str | None, room: Path) -> Pa
             fix="Check the address and the network, or download the file yourself and name its path.",
         ) from error
     return target
+
+
+def download(address: str, target: Path, *, limit: int, timeout_s: float) -> None:
+    """Fetch an `https://` address, also after redirects, into a file of at most `limit` bytes.
+
+    Raises:
+        OSError, ValueError: it cannot be fetched, or is not reached by https.
+        BundleError: it is larger.
+    """
+    with _opener().open(address, timeout=timeout_s) as answer, open(target, "wb") as out:
+        _copy_bounded(answer, out, limit, address)
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -22,6 +22,7 @@ from dopascope.cli import (
     read,
     selftest,
     simulate,
+    study,
 )
 from dopascope.cli.talk import say
 
@@ -44,6 +45,7 @@ app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("deidentify")(deidentify.deidentify)
 app.command("audit-claim")(audit_claim.audit_claim)
+app.add_typer(study.app, name="study")
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from dopascope.convert.dat_spect_ud import add_dat_spect_ud
-from dopascope.convert.torch_file import read_weights, require_learn
+from dopascope.learn.torch_file import read_weights, require_learn
 
 __all__ = ["add_dat_spect_ud", "read_weights", "require_learn"]

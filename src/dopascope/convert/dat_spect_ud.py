@@ -16,7 +16,7 @@ import numpy as np
 from dopascope import __version__, provenance
 from dopascope.bundle import spec, store
 from dopascope.bundle.spec import BundleSpec, Licence
-from dopascope.convert import onnx_export, torch_file
+from dopascope.convert import onnx_export
 from dopascope.convert.dat_spect_recipes import (
     LATERALITY,
     LIMITS,
@@ -27,6 +27,7 @@ from dopascope.convert.dat_spect_recipes import (
     Recipe,
 )
 from dopascope.errors import BundleError, UsageError
+from dopascope.learn import torch_file
 
 if TYPE_CHECKING:
     from torch import nn

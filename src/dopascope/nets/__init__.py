@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from dopascope.nets import dat_spect, ensemble
-from dopascope.nets.registry import NETWORKS, Network, create, network
+from dopascope.nets import backbones, dat_spect, ensemble, slab, volumetric
+from dopascope.nets.registry import NETWORKS, Network, create, known, network
 
-__all__ = ["NETWORKS", "Network", "create", "dat_spect", "ensemble", "network"]
+__all__ = [
+    "NETWORKS",
+    "Network",
+    "backbones",
+    "create",
+    "dat_spect",
+    "ensemble",
+    "known",
+    "network",
+    "slab",
+    "volumetric",
+]

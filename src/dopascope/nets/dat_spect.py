@@ -56,11 +56,11 @@ def _residual(channels: int) -> nn.Sequential:
 
 
 class Trunk(nn.Module):
-    """Three stages with 16, 32 and 64 channels: `(B, 1, 72, 72)` to features `(B, 64, 8, 8)`."""
+    """Three stages with 16, 32 and 64 channels: `(B, C, 72, 72)` to features `(B, 64, 8, 8)`."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(*(Stage(*stage) for stage in STAGES))
+        self.body = nn.Sequential(*(Stage(*stage) for stage in ((channels, *STAGES[0][1:]), *STAGES[1:])))
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps `(B, 64, 8, 8)`."""
@@ -71,8 +71,8 @@ class Trunk(nn.Module):
 class TwoClass(Trunk):
     """Maximum of each feature over all positions, then two classes (acc, sens and spec)."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__(channels)
         self.logits = nn.Linear(64, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,8 +84,8 @@ class TwoClass(Trunk):
 class OneLogit(Trunk):
     """A logit at each position, then the maximum over positions (robust)."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__(channels)
         self.logits = nn.Conv2d(64, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,8 +97,8 @@ class OneLogit(Trunk):
 class Regional(Trunk):
     """Mean of each feature over all positions, then five grades in each of four regions."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__(channels)
         self.logits = nn.Linear(64, REGIONS * GRADES)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,16 +107,28 @@ class Regional(Trunk):
         return answers.reshape(-1, REGIONS, GRADES)
 
 
-@network("dat-spect-two-class", input_shape=INPUT_SHAPE, output_shape=(), description="DaT slab: normal or reduced")
-def two_class() -> nn.Module:
+@network(
+    "dat-spect-two-class",
+    input_shape=INPUT_SHAPE,
+    output_shape=(),
+    description="DaT slab: normal or reduced",
+    evidence_layer="body",
+)
+def two_class(channels: int = 1) -> nn.Module:
     """The network of the acc, sens and spec ensembles."""
-    return TwoClass()
+    return TwoClass(channels)
 
 
-@network("dat-spect-one-logit", input_shape=INPUT_SHAPE, output_shape=(), description="DaT slab: normal or reduced")
-def one_logit() -> nn.Module:
+@network(
+    "dat-spect-one-logit",
+    input_shape=INPUT_SHAPE,
+    output_shape=(),
+    description="DaT slab: normal or reduced",
+    evidence_layer="body",
+)
+def one_logit(channels: int = 1) -> nn.Module:
     """The network of the robust ensemble."""
-    return OneLogit()
+    return OneLogit(channels)
 
 
 @network(
@@ -124,10 +136,11 @@ def one_logit() -> nn.Module:
     input_shape=INPUT_SHAPE,
     output_shape=(REGIONS, GRADES),
     description="DaT slab: five grades in each caudate and putamen",
+    evidence_layer="body",
 )
-def regional() -> nn.Module:
+def regional(channels: int = 1) -> nn.Module:
     """The network of the regional ensemble."""
-    return Regional()
+    return Regional(channels)
 
 
 def load_published(net: nn.Module, state: Mapping[str, Tensor], *, name: str = "") -> nn.Module:

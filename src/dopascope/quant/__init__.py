@@ -8,6 +8,7 @@ from dopascope.quant.fit import HealthyPerson, fit_normals
 from dopascope.quant.normals import Normals, load_normals
 from dopascope.quant.recovery import PhantomScan, Recovery, fit_recovery, load_recovery
 from dopascope.quant.result import Index, Quantification, Region
+from dopascope.quant.shape import uptake_shape
 from dopascope.quant.shipped import find_normals
 from dopascope.quant.stored import Provenance
 
@@ -29,4 +30,5 @@ __all__ = [
     "load_recovery",
     "method_id",
     "quantify",
+    "uptake_shape",
 ]

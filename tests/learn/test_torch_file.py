@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from dopascope.convert import torch_file
 from dopascope.errors import DopascopeError, HostileError, MissingExtraError, UnreadableError, UsageError
+from dopascope.learn import torch_file
 
 
 class Canary:
@@ -215,7 +215,7 @@ def test_the_child_limits_itself_and_writes_only_plain_arrays(tmp_path: Path) ->
     """Run here, in this process, what runs in the child."""
     import resource
 
-    from dopascope.convert import torch_child
+    from dopascope.learn import torch_child
 
     torch.save({"a": torch.ones(2)}, tmp_path / "w.pt")
     (tmp_path / "bad.pt").write_bytes(b"nothing")

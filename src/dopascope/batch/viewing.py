@@ -1,0 +1,168 @@
+"""What networks and simple models see of each scan: its views, binding ratios and the shape of its uptake."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope import provenance, quant
+from dopascope.batch.cache import Cache
+from dopascope.batch.drive import Outcome, Runner, drive
+from dopascope.batch.load import load_dat
+from dopascope.batch.normalising import NIFTI_MNI, registered
+from dopascope.cohort.scan import CohortScan
+from dopascope.errors import UnsuitableError
+from dopascope.formats.limits import Limits
+from dopascope.formats.registry import Strictness
+from dopascope.formats.save import nifti_gz
+from dopascope.space.intensity import METHODS, reference_value
+from dopascope.space.views import VIEWS
+from dopascope.volume import MNI_2MM, Volume
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How scans are read and measured; which views are cut is no part of it, so one cache serves every study."""
+
+    method: str = "anatomical"
+    reference: str = "whole_brain"
+    strictness: Strictness = Strictness.RAISE
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """Work on one scan: register it once, measure it, and cut the views asked for into a file."""
+
+    settings: ViewSettings
+    views: tuple[str, ...]
+    files: dict[str, Path]
+    """By the scan's name."""
+
+    def only(self, scan: CohortScan) -> Viewing:
+        """The work with this scan's file alone."""
+        return replace(self, files={scan.name: self.files[scan.name]})
+
+    def digest(self) -> str:
+        """Of the settings and of how the atlas and the scales are defined, by the version of dopascope."""
+        known = ["views", asdict(self.settings) | {"strictness": str(self.settings.strictness)}, provenance.software()]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def concerns(self, scan: CohortScan) -> list[object]:
+        """Modality and acquisition decide refusals."""
+        return [scan.is_dat, repr(scan.stated)]
+
+    def make(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
+        """The scan on the MNI grid, with its reference values, binding ratios and shape.
+
+        Raises:
+            DopascopeError: the scan cannot be read, is not fit, or holds no signal to scale by.
+        """
+        image = load_dat(scan, self.settings.strictness, self.settings.limits, use="place on the MNI grid")
+        placed, record, found = registered(image)
+        numbers = quant.quantify(image, found, method=self.settings.method, reference=self.settings.reference)
+        record |= {
+            "sha256": image.source.sha256 if image.source else None,
+            "assumed": list(image.source.assumed) if image.source else [],
+            "references": {name: reference_value(placed, name) for name in METHODS},
+            "method_id": numbers.method_id,
+            "sbr": {name: region.sbr for name, region in numbers.regions.items()},
+            "shape": quant.uptake_shape(placed),
+        }
+        return record, nifti_gz(placed, code=NIFTI_MNI)
+
+    def keep(self, scan: CohortScan, record: dict[str, Any], payload: bytes) -> None:  # noqa: ARG002
+        """Write the views."""
+        from nibabel.nifti1 import Nifti1Image
+
+        data = np.asarray(Nifti1Image.from_bytes(gzip.decompress(payload)).dataobj, np.float32)
+        volume = Volume(data, MNI_2MM)
+        stream = io.BytesIO()
+        cut: dict[str, Any] = {name: VIEWS[name].take(volume) for name in self.views}
+        np.savez(stream, allow_pickle=False, **cut)
+        provenance.write_bytes(self.files[scan.name], stream.getvalue())
+
+    def drop(self, scan: CohortScan) -> None:
+        """Remove the views."""
+        self.files[scan.name].unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The views of a cohort's scans that could be had, and what came of every scan."""
+
+    scans: list[CohortScan]
+    """In the order of the table, those that failed left out."""
+    views: dict[str, NDArray[np.float32]]
+    """View -> (N, C, ...), raw intensities."""
+    records: list[dict[str, Any]]
+    failed: list[Outcome]
+
+
+def see(
+    scans: Sequence[CohortScan],
+    views: Sequence[str],
+    folder: Path,
+    settings: ViewSettings,
+    *,
+    cache: Path,
+    runner: Runner | None = None,
+    progress: Callable[[Outcome], None] = lambda _one: None,
+) -> Seen:
+    """Register and measure every scan, and hold its views in memory.
+
+    Args:
+        scans: the cohort.
+        views: names of `space.views.VIEWS`.
+        folder: for the views, file by file.
+        settings: how scans are read and measured.
+        cache: folder of registered scans, which other studies may share.
+        runner: where; in this process when omitted.
+        progress: told of every scan.
+
+    Raises:
+        UnsuitableError: no scan could be read.
+        OSError: `folder` or the cache cannot be written.
+    """
+    wanted = tuple(sorted(set(views)))
+    for place in (folder, cache):
+        provenance.check_writable(place)
+    files = {scan.name: folder.absolute() / f"{_file_name(scan.name)}.npz" for scan in scans}
+    outcomes = []
+    for outcome in drive(scans, Viewing(settings, wanted, files), cache=Cache(cache.absolute()), runner=runner):
+        outcomes.append(outcome)
+        progress(outcome)
+    outcomes.sort(key=lambda one: one.number)
+    failed = [one for one in outcomes if one.record is None]
+    good = [one for one in outcomes if one.record is not None]
+    if not good:
+        error = failed[0].error or {}
+        raise UnsuitableError(
+            "No scan of the cohort can be used.",
+            where=f"{failed[0].scan.name} and {len(failed) - 1} more",
+            found=" ".join(error.get(key, "") for key in ("what", "found")).strip(),
+            expected="DaT SPECT scans of a head",
+            fix="See dopascope cohort check.",
+        )
+    arrays: dict[str, NDArray[np.float32]] = {
+        name: np.empty((len(good), *VIEWS[name].shape), np.float32) for name in wanted
+    }
+    for row, one in enumerate(good):
+        with np.load(files[one.scan.name], allow_pickle=False) as stored:
+            for name in wanted:
+                arrays[name][row] = stored[name]
+    return Seen([one.scan for one in good], arrays, [one.record for one in good if one.record is not None], failed)
+
+
+def _file_name(scan: str) -> str:
+    """A name for any file system that no two scans share."""
+    return hashlib.sha256(scan.encode()).hexdigest()[:24]

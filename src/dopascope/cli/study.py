@@ -1,0 +1,192 @@
+"""`dopascope study`: from a cohort to validated models, and what is to be believed of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dopascope.cli import options
+from dopascope.cli.batch_options import CacheOption, WorkersOption
+from dopascope.cli.talk import as_json, data, say, say_assumed, verb
+from dopascope.errors import MissingExtraError, SomeScansFailedError
+
+if TYPE_CHECKING:
+    from dopascope.batch import Outcome
+    from dopascope.learn.log import Epoch
+    from dopascope.study import Plan
+
+app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
+
+PlanArgument = Annotated[str, typer.Argument(help="s1, s3, best, or the path of a plan.", metavar="PLAN")]
+CohortOption = Annotated[Path, typer.Option("--cohort", help="The cohort table.", metavar="cohort.tsv")]
+OutOption = Annotated[Path, typer.Option("--out", help="The run folder.", metavar="RUN")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights-dir", help="Folder of published weights; default: the user's data folder.", metavar="DIR"),
+]
+InitialOption = Annotated[
+    str | None,
+    typer.Option("--weights", help="First weights of every network, instead of the plan's.", metavar="NAME|FILE"),
+]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option("--minutes", help="Time after which each training ends, at an end of an epoch.", metavar="M"),
+]
+EpochsOption = Annotated[
+    int | None, typer.Option("--epochs", help="Epochs of every network, instead of the plan's.", metavar="N")
+]
+LeaveOutOption = Annotated[
+    str | None,
+    typer.Option("--leave-out", help="A fold for each camera or site, instead of the plan's.", metavar="camera|site"),
+]
+RunArgument = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders of the same cohort and folds.", metavar="RUN...")]
+
+
+@app.command("run")
+@verb
+def run(
+    plan: PlanArgument,
+    cohort: CohortOption,
+    out: OutOption,
+    resume: ResumeOption = False,
+    weights: InitialOption = None,
+    weights_dir: WeightsOption = None,
+    minutes: MinutesOption = None,
+    epochs: EpochsOption = None,
+    leave_out: LeaveOutOption = None,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Train and test as a plan says; an interrupted run goes on with --resume.
+
+    Examples: dopascope study run best --cohort cohort.tsv --out runs/best;
+    dopascope study run s3 --cohort cohort.tsv --out runs/s3 --weights none --epochs 20
+    """
+    require_learn()
+    from dopascope.batch import Runner
+    from dopascope.report import study as page
+    from dopascope.study import changed, load
+    from dopascope.study.run import Watch, run_study
+
+    wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
+    tell(wanted)
+    bar = _Bar()
+    watch = Watch(scan=bar.scan, training=bar.training, epoch=bar.epoch)
+    try:
+        figures = run_study(
+            wanted,
+            cohort,
+            out,
+            resume=resume,
+            cache=cache,
+            weights_folder=weights_dir,
+            runner=Runner(workers),
+            watch=watch,
+        )
+    finally:
+        bar.close()
+    page.write(out)
+    answer(figures, out, json)
+
+
+@app.command("report")
+@verb
+def report(run: RunArgument) -> None:
+    """Write the report of a finished run again.
+
+    Example: dopascope study report runs/best
+    """
+    from dopascope.report import study as page
+
+    data(str(page.write(run)))
+
+
+@app.command("compare")
+@verb
+def compare(runs: RunsArgument, json: options.JsonOption = False) -> None:
+    """The answers of several runs for the same scans, and the intervals of their differences from the first.
+
+    Example: dopascope study compare runs/best runs/s1 runs/s3
+    """
+    from dopascope.report.study_compare import compare_runs, lines
+
+    found = compare_runs(runs)
+    if json:
+        data(as_json(found))
+        return
+    for line in lines(found):
+        data(line)
+
+
+def require_learn() -> None:
+    """Raise MissingExtraError unless what studies need is installed."""
+    import importlib.util
+
+    needed = ("torch", "timm", "monai", "lightning_fabric", "sklearn")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "Training needs an optional part of dopascope.",
+            where="[learn]",
+            found=f"not installed: {', '.join(missing)}",
+            expected=", ".join(needed),
+            fix="In the folder of dopascope: pip install -e '.[learn]' -c constraints/cpu.txt",
+        )
+
+
+def tell(plan: Plan) -> None:
+    """Say what is about to be done, and what nobody said."""
+    say(f"{plan.title}")
+    say_assumed([f"{name}: {why}" for name, why in plan.assumed.items()])
+
+
+def answer(figures: dict[str, Any], out: Path, json: bool) -> None:
+    """Print the main figures; raises SomeScansFailedError where scans could not be used."""
+    if json:
+        data(as_json(figures))
+    else:
+        for name, reader in figures["pooled"]["readers"].items():
+            shown = [f"{title} {_shown(reader[key])}" for key, title in (("auroc", "AUROC"), ("log_loss", "log loss"))]
+            data(f"{name:<14} {'  '.join(shown)}  accuracy {_shown(reader['accuracy'])}")
+        data(str(out / "report.html"))
+    if figures["failed"]:
+        raise SomeScansFailedError(
+            "Some scans could not be used.",
+            where=out / "metrics.json",
+            found=f"{len(figures['failed'])}, such as {figures['failed'][0]['scan_id']}",
+            fix="See failed there; the figures are of the others.",
+        )
+
+
+def _shown(one: dict[str, Any]) -> str:
+    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+
+
+class _Bar:
+    """Progress on a terminal, and a line for each training where there is none."""
+
+    def __init__(self) -> None:
+        self._name = ""
+
+    def scan(self, one: Outcome) -> None:
+        """A scan is registered, or failed."""
+        if one.error is not None:
+            say(f"  {one.scan.name} failed: {one.error['what']} {one.error.get('found', '')}".rstrip())
+
+    def training(self, name: str) -> None:
+        """A training begins."""
+        self.close()
+        self._name = name
+
+    def epoch(self, one: Epoch) -> None:
+        """An epoch has ended."""
+        watched = "" if one.validation_loss is None else f", watched {one.validation_loss:.4f}"
+        say(f"  {self._name}: epoch {one.epoch}, loss {one.train_loss:.4f}{watched}, {one.seconds:.1f} s")
+
+    def close(self) -> None:
+        """Nothing more comes of this training."""

@@ -1,0 +1,1 @@
+"""The visible training loop (torch, Lightning Fabric), checkpoints, and opening weights."""

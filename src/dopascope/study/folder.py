@@ -1,0 +1,131 @@
+"""The run folder: what a study leaves, so that it can be trusted, and read again, later."""
+
+from __future__ import annotations
+
+import io
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dopascope import provenance
+from dopascope.study.material import Material
+from dopascope.study.people import FINAL
+
+Floats = NDArray[np.float64]
+PLAN: Final = "plan.toml"
+SPLITS: Final = "splits.tsv"
+PREDICTIONS: Final = "predictions.tsv"
+FINAL_PREDICTIONS: Final = "predictions-final.tsv"
+TRAINING_PREDICTIONS: Final = "predictions-training.tsv"
+ERRORS: Final = "errors.npz"
+COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
+MOST_ERRORS: Final = 48
+PACKAGES: Final = ("torch", "torchvision", "timm", "monai", "lightning-fabric", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What one fold's models say of its test scans."""
+
+    fold: str
+    rows: NDArray[np.int_]
+    """(N,) rows of the material."""
+    readers: dict[str, Floats]
+    """Reader -> p(abnormal) (N,): the answer, each member where there are several, and the baselines."""
+    verdicts: list[str]
+    possible: NDArray[np.bool_] | None
+    """(N, 2), whether the conformal limits allow normal and reduced; None without limits."""
+    train_rows: NDArray[np.int_]
+    train_p: Floats
+    """The answer for the scans that it learned from: in sample without inner folds, else out of fold."""
+    by_seed: dict[str, Floats]
+    """Member -> p(abnormal) (N, seeds)."""
+
+
+def write_predictions(out: Path, lines: Sequence[Lines], material: Material) -> None:
+    """`predictions.tsv` of the folds, the final model's and the training sets' beside it."""
+    folds = [one for one in lines if one.fold != FINAL]
+    final = [one for one in lines if one.fold == FINAL and len(one.rows)]
+    _write(out / PREDICTIONS, _tested(folds, material), [name for name in folds[0].readers if name != "answer"])
+    if final:
+        _write(out / FINAL_PREDICTIONS, _tested(final, material), [n for n in final[0].readers if n != "answer"])
+    trained = [
+        (*_who(material, row), one.fold, material.seen.scans[row].cells["label"], f"{p:.6f}", "n/a")
+        for one in lines
+        for row, p in zip(one.train_rows, one.train_p, strict=True)
+    ]
+    _write(out / TRAINING_PREDICTIONS, trained, [])
+
+
+def _tested(lines: Sequence[Lines], material: Material) -> list[tuple[str, ...]]:
+    found = []
+    for one in lines:
+        others = [values for name, values in one.readers.items() if name != "answer"]
+        for at, row in enumerate(one.rows):
+            known = (*_who(material, row), one.fold, material.seen.scans[row].cells["label"])
+            said = (f"{one.readers['answer'][at]:.6f}", one.verdicts[at])
+            found.append((*known, *said, *(f"{values[at]:.6f}" for values in others)))
+    return found
+
+
+def _who(material: Material, row: int) -> tuple[str, str]:
+    scan = material.seen.scans[row]
+    return scan.name, scan.cells["participant_id"]
+
+
+def _write(path: Path, lines: Sequence[tuple[str, ...]], further: Sequence[str]) -> None:
+    """The columns of the contract first, then the probabilities of the other readers."""
+    head = (*COLUMNS, *(f"p_{name}" for name in further))
+    provenance.write_text(path, "".join("\t".join(line) + "\n" for line in (head, *sorted(lines))))
+
+
+def write_errors(out: Path, lines: Sequence[Lines], material: Material, view: str) -> None:
+    """Pictures of the scans that were told wrong, the surest first, with their ratios."""
+    wrong = []
+    for one in lines:
+        p = one.readers["answer"]
+        for at in np.flatnonzero((p >= 0.5) != material.positive[one.rows]):
+            wrong.append((abs(p[at] - 0.5), one.fold, int(one.rows[at]), float(p[at])))
+    wrong.sort(key=lambda one: (-one[0], one[1], one[2]))
+    rows = [one[2] for one in wrong[:MOST_ERRORS]]
+    scale = [material.seen.records[row]["references"]["p75_nonstriatal"] for row in rows]
+    pictures = [material.seen.views[view][row, 0] / one for row, one in zip(rows, scale, strict=True)]
+    lower = [min(material.seen.records[row]["sbr"][f"putamen_{side}"] for side in ("left", "right")) for row in rows]
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        pictures=np.array(pictures, np.float32).reshape(-1, 91, 109),
+        scan_id=np.array([material.seen.scans[row].name for row in rows], str),
+        fold=np.array([one[1] for one in wrong[:MOST_ERRORS]], str),
+        label=np.array([material.seen.scans[row].cells["label"] for row in rows], str),
+        p=np.array([one[3] for one in wrong[:MOST_ERRORS]]),
+        positive=material.positive[rows] if rows else np.empty(0, bool),
+        lower_putamen=np.array(lower, np.float64),
+        total=len(wrong),
+    )
+    provenance.write_bytes(out / ERRORS, stream.getvalue())
+
+
+def environment() -> dict[str, Any]:
+    """Where and with what the study was made."""
+    found: dict[str, Any] = provenance.software() | {name: _version(name) for name in PACKAGES}
+    return found | {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "created": provenance.now(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,179 @@
+"""One member of a study, trained on some scans and asked about others; what came of it is kept in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dopascope import provenance
+from dopascope.learn import checkpoint
+from dopascope.learn.fit import weights_sha256
+from dopascope.learn.log import Epoch, log_text
+from dopascope.learn.recipe import Recipe
+from dopascope.learn.weights import first_weights
+from dopascope.study.material import Material, sight_of
+from dopascope.study.plan import NetworkMember, TabularMember
+from dopascope.tasks import classify
+from dopascope.tasks.tabular import Tabular
+
+Floats = NDArray[np.float64]
+ANSWERS: Final = "answers.npz"
+FACTS: Final = "facts.json"
+WEIGHTS: Final = "weights.npz"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Logits of a trained member."""
+
+    train: Floats
+    """For the scans it learned from."""
+    test: Floats
+    """For the others."""
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network member's first weights, fetched once for the whole study."""
+
+    state: dict[str, torch.Tensor] | None
+    source: str
+
+
+def weights_of(member: NetworkMember, folder: Path | None) -> Weights:
+    """See `learn.weights.first_weights`."""
+    state, source = first_weights(member.weights, member.network, folder)
+    return Weights(state, source)
+
+
+def check(member: NetworkMember, weights: Weights) -> None:
+    """Build the network once, so that whatever is wrong is said before hours of work.
+
+    Raises:
+        UsageError, BundleError: see `classify.new_network`; `augment.parse`.
+    """
+    from dopascope.augment import parse
+
+    parse(member.augment)
+    Recipe(**member.training.model_dump())
+    classify.new_network(member.network, sight_of(member), 1, weights.state, weights.source)
+
+
+def ask_network(
+    member: NetworkMember,
+    material: Material,
+    images: torch.Tensor,
+    train: NDArray[np.int_],
+    test: NDArray[np.int_],
+    *,
+    seed: int,
+    weights: Weights,
+    folder: Path,
+    watched: NDArray[np.int_] | None = None,
+    keep_weights: bool = False,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Asked:
+    """Train a network on the scans `train` and ask it about `test`; goes on from what the folder holds.
+
+    Args:
+        member: which network, and how.
+        material: the cohort.
+        images: `material.images(member)`, which several folds share.
+        train: rows to learn from.
+        test: rows to ask about.
+        seed: of first weights, order, augmentation and drop-out.
+        weights: taken over first.
+        folder: of this training alone.
+        watched: rows that schedules and early stopping watch.
+        keep_weights: in the folder, when training is over.
+        progress: told of every epoch.
+    """
+    seen = watched if watched is not None else np.empty(0, int)
+    rows = [[material.seen.scans[row].name for row in one] for one in (train, test, seen)]
+    key = _key(member, seed, weights.source, rows)
+    kept = _kept(folder, key)
+    if kept is not None and (not keep_weights or (folder / WEIGHTS).is_file()):
+        return kept
+    net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
+    trained = classify.train(
+        net,
+        images[train],
+        material.positive[train],
+        Recipe(**member.training.model_dump()),
+        seed=seed,
+        augment=member.augment,
+        watched=(images[seen], material.positive[seen]) if len(seen) else None,
+        folder=folder,
+        progress=progress,
+    )
+    facts = {
+        "key": key,
+        "network": member.network,
+        "seed": seed,
+        "first_weights": weights.source,
+        "epochs": len(trained.log),
+        "best_epoch": trained.best_epoch,
+        "stopped": trained.stopped,
+        "seconds": round(sum(one.seconds for one in trained.log), 1),
+        "weights_sha256": weights_sha256(net),
+        "last": asdict(trained.log[-1]),
+    }
+    asked = Asked(classify.logits(net, images[train]), classify.logits(net, images[test]), facts)
+    if keep_weights:
+        _write_npz(folder / WEIGHTS, {name: value.cpu().numpy() for name, value in net.state_dict().items()})
+    provenance.write_text(folder / checkpoint.LOG, log_text(trained.log))
+    _keep(folder, asked)
+    (folder / checkpoint.FILE).unlink(missing_ok=True)
+    return asked
+
+
+def ask_tabular(
+    member: TabularMember,
+    material: Material,
+    features: Floats,
+    train: NDArray[np.int_],
+    test: NDArray[np.int_],
+    *,
+    seed: int,
+) -> Asked:
+    """Fit a simple model on the rows `train` and ask it about `test`."""
+    model = Tabular(member.model, seed).fit(features[train], material.positive[train])
+    return Asked(model.logits(features[train]), model.logits(features[test]), {"model": member.model, "seed": seed})
+
+
+def _key(member: NetworkMember, seed: int, source: str, rows: Sequence[Sequence[str]]) -> str:
+    """Of everything that a finished training belongs to; `rows` are names of scans, so their order counts."""
+    known = [member.model_dump(mode="json"), seed, source, rows]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _kept(folder: Path, key: str) -> Asked | None:
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if facts["key"] != key:
+            return None
+        with np.load(folder / ANSWERS, allow_pickle=False) as stored:
+            return Asked(stored["train"], stored["test"], facts)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _keep(folder: Path, asked: Asked) -> None:
+    _write_npz(folder / ANSWERS, {"train": asked.train, "test": asked.test})
+    provenance.write_text(folder / FACTS, json.dumps(asked.facts, indent=2) + "\n")
+
+
+def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    provenance.write_bytes(path, stream.getvalue())

@@ -1,0 +1,166 @@
+"""Who takes part in a study: labels, sessions and folds, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope.cohort import leaks
+from dopascope.cohort.scan import CohortScan
+from dopascope.cohort.splits import Place, k_fold, leave_one_out
+from dopascope.errors import UnsuitableError
+from dopascope.study.plan import Labels, Plan, Validation
+
+FINAL = "final"
+"""Name of the final model's fold."""
+FINAL_FOLDS = 5
+"""One of which the held-out final model is tested on: 20 %."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which scans, by their place, are learned from and which are tested on."""
+
+    name: str
+    train: NDArray[np.int_]
+    test: NDArray[np.int_]
+    inner: NDArray[np.int_]
+    """(len(train),): the inner fold of each training scan, from 1; 0 without inner folds."""
+    watched: NDArray[np.bool_]
+    """(len(train),): scans that are watched instead of learned from."""
+
+
+def chosen(scans: Sequence[CohortScan], labels: Labels) -> list[CohortScan]:
+    """The scans that take part, in the order of their names.
+
+    Raises:
+        UnsuitableError: a scan without label or person, a label unknown to the plan, or one class only.
+    """
+    for scan in scans:
+        for column in ("label", "participant_id"):
+            if scan.cells.get(column) is None:
+                raise _unfit(f"A scan has no {column}.", f"scan {scan.name}", "n/a", f"a {column} for each scan")
+    known = {*labels.positive, *labels.negative, *labels.leave_out}
+    strange = Counter(str(scan.label) for scan in scans if scan.label not in known)
+    if strange:
+        raise _unfit(
+            "The cohort has labels that the plan does not know.",
+            "column label",
+            ", ".join(f"{name} ({count} scans)" for name, count in sorted(strange.items())),
+            ", ".join(sorted(known)),
+            "Add them to labels.positive, labels.negative or labels.leave_out of the plan.",
+        )
+    taken = [scan for scan in scans if scan.label not in labels.leave_out]
+    if labels.first_session:
+        taken = _first(taken)
+    positives = sum(scan.label in labels.positive for scan in taken)
+    if not 0 < positives < len(taken):
+        raise _unfit(
+            "The cohort has one class only.",
+            "column label",
+            f"{positives} positive ({', '.join(labels.positive)}), {len(taken) - positives} negative",
+            "scans of both classes",
+            "Complete the cohort, or correct labels.positive and labels.negative.",
+        )
+    return sorted(taken, key=lambda scan: scan.name)
+
+
+def _first(scans: Sequence[CohortScan]) -> list[CohortScan]:
+    """The first scan of each person, by session and then by name."""
+    by_person: dict[str, CohortScan] = {}
+    for scan in sorted(scans, key=lambda one: (one.cells.get("session_id", ""), one.name)):
+        by_person.setdefault(scan.cells["participant_id"], scan)
+    return list(by_person.values())
+
+
+def folds(scans: Sequence[CohortScan], plan: Plan) -> tuple[list[Fold], list[Place]]:
+    """The folds of a study and their lines for `splits.tsv`, the final model's among them.
+
+    Raises:
+        UsageError: the scans cannot be divided so.
+        LeakError: people, files or volumes would stand on both sides.
+        UnsuitableError: a fold without one of the classes.
+    """
+    how = plan.validation
+    places = _places(scans, how)
+    leaks.check(scans, places)
+    found = [_fold(name, scans, places, how, plan) for name in dict.fromkeys(place.fold for place in places)]
+    return found, places
+
+
+def _places(scans: Sequence[CohortScan], how: Validation) -> list[Place]:
+    if how.leave_out is not None:
+        places = leave_one_out(scans, how.leave_out, seed=how.seed, inner=how.inner)
+    else:
+        places = k_fold(scans, how.folds or 2, seed=how.seed, together=how.together, inner=how.inner)
+    if how.final == "held-out":
+        once = k_fold(scans, FINAL_FOLDS, seed=how.seed + 1, together=how.together, inner=how.inner)
+        # The largest test set is 20 % rounded up, as 132 of 659 in S3.
+        sizes = Counter(place.fold for place in once if place.role == "test")
+        largest = max(sizes, key=lambda name: (sizes[name], name))
+        places += [_renamed(place) for place in once if place.fold == largest]
+    elif how.final == "all":
+        # Every scan is trained on; inner folds are those of a split that leaves nothing out.
+        dealt = k_fold(scans, max(2, how.inner or 2), seed=how.seed + 1, together=how.together)
+        tested = {place.scan_id: int(place.fold) for place in dealt if place.role == "test"}
+        places += [
+            Place(FINAL, "train", scan.name, scan.cells["participant_id"], scan.label, tested[scan.name])
+            for scan in scans
+        ]
+    return places
+
+
+def _renamed(place: Place) -> Place:
+    return Place(FINAL, place.role, place.scan_id, place.participant_id, place.label, place.inner_fold)
+
+
+def _fold(name: str, scans: Sequence[CohortScan], places: Sequence[Place], how: Validation, plan: Plan) -> Fold:
+    at = {scan.name: index for index, scan in enumerate(scans)}
+    own = [place for place in places if place.fold == name]
+    train = [place for place in own if place.role == "train"]
+    test = [place for place in own if place.role == "test"]
+    inner = np.array([place.inner_fold or 0 for place in train]) if how.inner else np.zeros(len(train), int)
+    people = [scans[at[place.scan_id]] for place in train]
+    fold = Fold(
+        name,
+        np.array([at[place.scan_id] for place in train]),
+        np.array([at[place.scan_id] for place in test], int),
+        inner,
+        _watched(people, how),
+    )
+    _check_classes(fold, scans, plan)
+    return fold
+
+
+def _watched(people: Sequence[CohortScan], how: Validation) -> NDArray[np.bool_]:
+    """Which training scans are set aside to be watched: about a share of each class, whole people."""
+    if not how.watched or how.inner:
+        return np.zeros(len(people), bool)
+    places = k_fold(people, 2, seed=how.seed, together=how.together, held_out=how.watched)
+    aside = {place.scan_id for place in places if place.role == "held_out"}
+    return np.array([scan.name in aside for scan in people])
+
+
+def _check_classes(fold: Fold, scans: Sequence[CohortScan], plan: Plan) -> None:
+    truth = np.array([scan.label in plan.labels.positive for scan in scans])
+    learned = truth[fold.train][~fold.watched]
+    parts = {"training set": learned, "watched set": truth[fold.train][fold.watched], "test set": truth[fold.test]}
+    for number in sorted(set(fold.inner) - {0}):
+        parts[f"inner fold {number}"] = truth[fold.train][fold.inner == number]
+    for part, held in parts.items():
+        if len(held) and (held.all() or not held.any()):
+            raise _unfit(
+                "A fold has one class only.",
+                f"fold {fold.name}, {part}",
+                f"{int(held.sum())} positive, {int((~held).sum())} negative",
+                "both classes in every part of every fold",
+                "Use fewer folds, another grouping, or more scans.",
+            )
+
+
+def _unfit(what: str, where: str, found: str, expected: str, fix: str = "Complete the table.") -> UnsuitableError:
+    return UnsuitableError(what, where=where, found=found, expected=expected, fix=fix)

@@ -1,0 +1,301 @@
+"""The plan of a study: everything that decides its result, as one file that is checked before anything starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dopascope.errors import UsageError
+
+FORM: Final = "dopascope.plan/1"
+PRESETS: Final = ("s1", "s3", "best")
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """A block of a plan: unknown fields and NaN refused, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Labels(Part):
+    """Which labels of the cohort table are what."""
+
+    positive: Annotated[list[Text], Field(min_length=1)]
+    negative: Annotated[list[Text], Field(min_length=1)]
+    leave_out: list[Text] = []
+    """Labels that are known and take no part, such as SWEDD."""
+    first_session: bool = False
+    """Only the first scan of each person, by session id."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        every = [*self.positive, *self.negative, *self.leave_out]
+        if twice := sorted({one for one in every if every.count(one) > 1}):
+            raise ValueError(f"{', '.join(twice)} has two meanings")
+        return self
+
+
+class Training(Part):
+    """As `learn.Recipe`."""
+
+    epochs: Count
+    batch: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    optimiser: Literal["adam", "adamw"] = "adam"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "plateau", "step", "cosine"] = "constant"
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    every: Count = 10
+    floor: Annotated[float, Field(ge=0)] = 0.0
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    imbalance: Literal["both", "loss", "sampler", "none"] = "none"
+    positive_weight: Positive = 1.0
+    precision: Literal["32", "bf16"] = "32"
+    minutes: Positive | None = None
+
+
+class NetworkMember(Part):
+    """A network, what it sees, and how it learns."""
+
+    kind: Literal["network"]
+    name: Name
+    network: Text
+    weights: Text = "none"
+    """`none`, `imagenet`, `medicalnet`, `simulated`, or a file."""
+    view: Text
+    intensity: Annotated[list[Text], Field(min_length=1, max_length=2)]
+    """Scales that the view is divided by; two of them are shown side by side as channels."""
+    top: Positive
+    """Values above so many units of the scale are cut."""
+    crop: list[tuple[int, int]] = []
+    """First and one past the last index of each axis; empty for the whole view."""
+    augment: list[dict[str, Any]] = []
+    training: Training
+    seeds: Annotated[list[int], Field(min_length=1)] = [1]
+
+
+class TabularMember(Part):
+    """A simple model of numbers: binding ratios, shape, covariates."""
+
+    kind: Literal["tabular"]
+    name: Name
+    model: Literal["logistic", "svm", "boosting"]
+    features: Annotated[list[Literal["sbr", "shape"]], Field(min_length=1)]
+    covariates: list[Text] = []
+    """Columns of the cohort table; `sex` and other words become 0 and 1, missing values the training median."""
+    seeds: Annotated[list[int], Field(min_length=1)] = [1]
+
+
+class Validation(Part):
+    """How scans are divided. People are never divided."""
+
+    folds: Annotated[int, Field(ge=2)] | None = None
+    leave_out: Literal["camera", "site"] | None = None
+    """A fold for each camera or site, instead of `folds`."""
+    together: Literal["camera", "site"] | None = None
+    inner: Annotated[int, Field(ge=0)] = 0
+    """Folds within each training set, for stacking, calibration and limits; 0 for none."""
+    watched: Share = 0.0
+    """Share of the people of each training set that are watched, for schedules and early stopping, not learned from."""
+    watch_test: bool = False
+    """The test fold is evaluated after each epoch, as the paper's table does; nothing is chosen by it."""
+    final: Literal["none", "held-out", "all"] = "none"
+    """`held-out`: one more model, on 80 % of the scans, tested on the others. `all`: one on every scan, to be used."""
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.folds is None) == (self.leave_out is None):
+            raise ValueError("give either folds or leave_out")
+        if self.inner == 1:
+            raise ValueError("inner must be 0, or 2 and more")
+        if self.watched and self.watch_test:
+            raise ValueError("watched and watch_test contradict each other")
+        return self
+
+
+class Answer(Part):
+    """How the members' answers become one."""
+
+    combine: Literal["mean", "stack"] = "mean"
+    """`stack`: a logistic model of the members' logits, fitted on inner folds."""
+    calibration: Literal["none", "temperature", "platt", "beta"] = "none"
+    uncertain: Share = 0.0
+    """Share of scans, of the inner folds, whose answer is "uncertain": those nearest to 0.5."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Of the conformal limits."""
+
+
+class Paper(Part):
+    """The publication that a preset follows, and what it reports."""
+
+    citation: Text
+    reported: dict[Text, Text] = {}
+
+
+class Plan(Part):
+    """A whole study."""
+
+    form: Literal["dopascope.plan/1"]
+    name: Name
+    title: Text
+    labels: Labels
+    members: Annotated[list[Annotated[NetworkMember | TabularMember, Field(discriminator="kind")]], Field(min_length=1)]
+    validation: Validation
+    answer: Answer = Answer()
+    assumed: dict[Text, Text] = {}
+    """Setting -> why it was set so although nobody said it."""
+    paper: Paper | None = None
+    keep_weights: bool = False
+    """Of every fold; those of a final model are always kept."""
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        names = [one.name for one in self.members]
+        if twice := sorted({one for one in names if names.count(one) > 1}):
+            raise ValueError(f"two members are called {', '.join(twice)}")
+        fitted = self.answer.combine == "stack" or self.answer.calibration != "none" or self.answer.uncertain > 0
+        if fitted and not self.validation.inner:
+            raise ValueError("a stack, calibration or uncertain answers need validation.inner of 2 or more")
+        for member in self.networks:
+            training = member.training
+            watches = self.validation.watched > 0 and not self.validation.inner
+            if training.early_stopping and not watches:
+                raise ValueError(f"{member.name}: early_stopping needs validation.watched (and inner = 0)")
+        return self
+
+    @property
+    def networks(self) -> list[NetworkMember]:
+        """The members that are networks."""
+        return [one for one in self.members if isinstance(one, NetworkMember)]
+
+
+def load(named: str) -> Plan:
+    """A preset by its name, or the plan in a `.toml` file.
+
+    Raises:
+        UsageError: there is no such preset or file, or the plan cannot be meant; the error names the field.
+    """
+    if named in PRESETS:
+        text = (files("dopascope.study") / "presets" / f"{named}.toml").read_text(encoding="utf-8")
+        return parse(text, where=f"preset {named}")
+    path = Path(named)
+    try:
+        return parse(path.read_text(encoding="utf-8"), where=path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "There is no such preset or plan.",
+            where="PLAN",
+            found=named,
+            expected=f"{', '.join(PRESETS)}, or the path of a .toml file",
+            fix="Correct the name.",
+        ) from error
+
+
+def parse(text: str, *, where: object) -> Plan:
+    """A plan from TOML.
+
+    Raises:
+        UsageError: not TOML, an unknown field, a value that cannot be meant, or fields that contradict each other.
+    """
+    try:
+        return Plan.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            "The plan is not TOML.", where=where, found=error, expected="TOML (toml.io)", fix="Correct this line."
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(step) for step in first["loc"] if step not in ("network", "tabular"))
+        value = first.get("input")
+        raise UsageError(
+            "The plan has an unknown field." if first["type"] == "extra_forbidden" else "The plan cannot be meant.",
+            where=f"{where}: {field}" if field else where,
+            found="a whole plan" if isinstance(value, Mapping) and len(value) > 3 else repr(value)[:120],
+            expected=first["msg"].removeprefix("Value error, "),
+            fix="Correct this field; docs/study.md lists them all.",
+        ) from None
+
+
+def changed(
+    plan: Plan,
+    *,
+    weights: str | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    leave_out: str | None = None,
+) -> Plan:
+    """The plan with other first weights, a time limit or another number of epochs for every network, or other folds.
+
+    What was changed stands in the plan as such.
+
+    Raises:
+        UsageError: as `parse`.
+    """
+    known = plan.model_dump(exclude_none=True)
+    for member in known["members"]:
+        if member["kind"] != "network":
+            continue
+        told = {"weights": weights, "training.epochs": epochs, "training.minutes": minutes}
+        for field, value in told.items():
+            if value is None:
+                continue
+            (member["training"] if "." in field else member)[field.rsplit(".", 1)[-1]] = value
+            known["assumed"][f"members.{member['name']}.{field}"] = "set on the command line"
+    if leave_out is not None:
+        known["validation"] = {**known["validation"], "leave_out": leave_out}
+        known["validation"].pop("folds", None)
+        known["assumed"]["validation.leave_out"] = "set on the command line"
+    return parse(_table(known, ()), where="command line")
+
+
+def to_toml(plan: Plan) -> str:
+    """The plan as TOML that `parse` reads back; fields without a value are left out."""
+    return _table(plan.model_dump(exclude_none=True), ())
+
+
+def _table(content: Mapping[str, Any], at: tuple[str, ...]) -> str:
+    lines, blocks = [], []
+    for key, value in content.items():
+        if isinstance(value, Mapping) and not _inline(at, key):
+            blocks.append(f"\n[{'.'.join((*at, _key(key)))}]\n" + _table(value, (*at, _key(key))))
+        elif key == "members":
+            blocks += [_member(one) for one in value]
+        else:
+            lines.append(f"{_key(key)} = {_value(value)}\n")
+    return "".join(lines) + "".join(blocks)
+
+
+def _inline(at: tuple[str, ...], key: str) -> bool:
+    return bool(at) and at[0] == "members" and key != "training"
+
+
+def _member(member: Mapping[str, Any]) -> str:
+    return "\n[[members]]\n" + _table(member, ("members",))
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _value(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    return repr(value)

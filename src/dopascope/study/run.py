@@ -1,0 +1,249 @@
+"""A study from plan and cohort to run folder; the same call goes on where an interrupted one ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dopascope import provenance
+from dopascope.batch.drive import Outcome, Runner
+from dopascope.batch.viewing import ViewSettings, see
+from dopascope.cohort import read_cohort
+from dopascope.cohort.splits import write_splits
+from dopascope.errors import UsageError
+from dopascope.learn.log import Epoch
+from dopascope.study import answer, members, people
+from dopascope.study.answer import Combined, p_of
+from dopascope.study.folder import PLAN, SPLITS, Lines, environment, write_errors, write_predictions
+from dopascope.study.material import Material
+from dopascope.study.metrics import measure
+from dopascope.study.people import FINAL, Fold
+from dopascope.study.plan import NetworkMember, Plan, TabularMember, to_toml
+
+Floats = NDArray[np.float64]
+SBR_LOGISTIC: Final = TabularMember(kind="tabular", name="sbr-logistic", model="logistic", features=["sbr"])
+"""The baseline that every study is shown beside: logistic regression on binding ratios."""
+SHOWN: Final = "slab_12mm"
+"""The view in which errors are shown to people."""
+DEFAULT_CACHE: Final = "study.cache"
+"""Beside the run folder, so that runs of one cohort that lie together share it."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told how far a study is."""
+
+    scan: Callable[[Outcome], None] = lambda _: None
+    training: Callable[[str], None] = lambda _: None
+    """A training begins; its name."""
+    epoch: Callable[[Epoch], None] = lambda _: None
+
+
+def run_study(
+    plan: Plan,
+    cohort: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    cache: Path | None = None,
+    weights_folder: Path | None = None,
+    runner: Runner | None = None,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Train and test as the plan says, and write the run folder.
+
+    Args:
+        plan: what to do.
+        cohort: a cohort table.
+        out: the run folder.
+        resume: go on with a run of the same plan and cohort in `out`.
+        cache: of registered scans; `study.cache` beside `out` when omitted.
+        weights_folder: of published weights.
+        runner: where scans are registered.
+        watch: is told how far it is.
+
+    Returns:
+        What is written as `metrics.json`.
+
+    Raises:
+        InputError: the cohort cannot be read or does not suit the plan.
+        UsageError: the plan names what is not there, or `out` holds another run.
+        LeakError: people, files or volumes would stand on both sides of a fold.
+        OSError: `out` cannot be written.
+    """
+    watch = watch or Watch()
+    scans = people.chosen(read_cohort(cohort), plan.labels)
+    people.folds(scans, plan)  # whatever is wrong with them is said before scans are read
+    first = {one.name: members.weights_of(one, weights_folder) for one in plan.networks}
+    for one in plan.networks:
+        members.check(one, first[one.name])
+    _claim(out, plan, cohort, resume)
+    views = [one.view for one in plan.networks] + [SHOWN]
+    where = cache or out.parent / DEFAULT_CACHE
+    seen = see(scans, views, out / "views", ViewSettings(), cache=where, runner=runner, progress=watch.scan)
+    folds, places = people.folds(seen.scans, plan)  # without the scans that cannot be used
+    write_splits(places, out / SPLITS)
+    material = Material.of(seen, plan)
+    study = _Study(plan, material, out, first, watch)
+    lines = [study.fold(fold) for fold in folds]
+    write_predictions(out, lines, material)
+    write_errors(out, lines, material, SHOWN)
+    provenance.write_text(out / "environment.json", json.dumps(environment(), indent=2) + "\n")
+    figures = measure(plan, lines, material)
+    provenance.write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _claim(out: Path, plan: Plan, cohort: Path, resume: bool) -> None:
+    """Make `out` this run's, or see that it is."""
+    text = to_toml(plan) + f"\n# cohort {cohort.name}, sha256 {provenance.sha256_of(cohort)}\n"
+    written = out / PLAN
+    if written.is_file():
+        if not resume:
+            raise UsageError(
+                "This folder holds a run already.",
+                where="--out",
+                found=out,
+                expected="a new folder",
+                fix="Name another folder, or go on with this run: --resume.",
+            )
+        if written.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                "The run in this folder is of another plan or cohort.",
+                where=written,
+                found="another plan.toml",
+                expected="the same plan and cohort table",
+                fix="Name another folder, or give what it was started with.",
+            )
+    provenance.check_writable(out)
+    provenance.write_text(written, text)
+
+
+class _Study:
+    """What every fold of a study needs."""
+
+    def __init__(
+        self, plan: Plan, material: Material, out: Path, first: dict[str, members.Weights], watch: Watch
+    ) -> None:
+        self._plan, self._material, self._out, self._first, self._watch = plan, material, out, first, watch
+        self._images: dict[str, torch.Tensor] = {one.name: material.images(one) for one in plan.networks}
+        self._features = {
+            one.name: material.features(one)[0] for one in plan.members if not isinstance(one, NetworkMember)
+        }
+        self._ratios = material.features(SBR_LOGISTIC)[0]
+        self._rule = material.rule()
+
+    def fold(self, fold: Fold) -> Lines:
+        """Train every member, combine them, and ask about the fold's test scans."""
+        names = [one.name for one in self._plan.members]
+        if self._plan.validation.inner:
+            train, test, by_seed, facts = self._nested(fold)
+            truth = self._material.positive[fold.train]
+            combined = answer.fit_answer(self._plan.answer, train, truth, fold.inner)
+        else:
+            train, test, by_seed, facts = self._plain(fold)
+            combined = answer.without_inner(len(names))
+        told = {"fold": fold.name, "answer": combined.as_dict(names), "trainings": facts}
+        provenance.write_text(self._folder(fold) / "fold.json", json.dumps(told, indent=2) + "\n")
+        return self._lines(fold, combined, train, test, by_seed)
+
+    def _plain(self, fold: Fold) -> tuple[Floats, Floats, dict[str, Floats], list[dict[str, Any]]]:
+        """Logits of members that learned from the whole training set: of it, and of the test set."""
+        learned, watched = fold.train[~fold.watched], fold.train[fold.watched]
+        if self._plan.validation.watch_test:
+            watched = fold.test
+        train = np.full((len(fold.train), len(self._plan.members)), np.nan)
+        test = np.empty((len(fold.test), len(self._plan.members)))
+        by_seed, facts = {}, []
+        for column, member in enumerate(self._plan.members):
+            asked = [self._ask(fold, member.name, seed, learned, fold.test, watched, "") for seed in member.seeds]
+            train[~fold.watched, column] = np.mean([one.train for one in asked], 0)
+            test[:, column] = np.mean([one.test for one in asked], 0)
+            by_seed[member.name] = np.stack([one.test for one in asked], 1)
+            facts += [{"member": member.name, **one.facts} for one in asked]
+        return train, test, by_seed, facts
+
+    def _nested(self, fold: Fold) -> tuple[Floats, Floats, dict[str, Floats], list[dict[str, Any]]]:
+        """Out-of-fold logits of the training set, and for the test set the mean over the inner trainings."""
+        numbers = sorted(set(fold.inner.tolist()))
+        train = np.empty((len(fold.train), len(self._plan.members)))
+        test = np.zeros((len(fold.test), len(self._plan.members)))
+        by_seed, facts = {}, []
+        for column, member in enumerate(self._plan.members):
+            seeds = np.zeros((len(fold.test), len(member.seeds)))
+            for number in numbers:
+                held = fold.inner == number
+                asked_for = np.concatenate([fold.train[held], fold.test])
+                asked = [
+                    self._ask(fold, member.name, seed, fold.train[~held], asked_for, fold.test[:0], f"-inner-{number}")
+                    for seed in member.seeds
+                ]
+                answers = np.stack([one.test for one in asked], 1)
+                train[held, column] = answers[: int(held.sum())].mean(1)
+                seeds += answers[int(held.sum()) :] / len(numbers)
+                facts += [{"member": member.name, "inner": number, **one.facts} for one in asked]
+            test[:, column] = seeds.mean(1)
+            by_seed[member.name] = seeds
+        return train, test, by_seed, facts
+
+    def _ask(
+        self,
+        fold: Fold,
+        name: str,
+        seed: int,
+        train: NDArray[np.int_],
+        test: NDArray[np.int_],
+        watched: NDArray[np.int_],
+        inner: str,
+    ) -> members.Asked:
+        member = next(one for one in self._plan.members if one.name == name)
+        if not isinstance(member, NetworkMember):
+            return members.ask_tabular(member, self._material, self._features[name], train, test, seed=seed)
+        place = f"{name}-seed-{seed}{inner}"
+        self._watch.training(f"fold {fold.name}, {place}")
+        return members.ask_network(
+            member,
+            self._material,
+            self._images[name],
+            train,
+            test,
+            seed=seed,
+            weights=self._first[name],
+            folder=self._folder(fold) / place,
+            watched=watched,
+            keep_weights=self._plan.keep_weights or fold.name == FINAL,
+            progress=self._watch.epoch,
+        )
+
+    def _folder(self, fold: Fold) -> Path:
+        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in fold.name)
+        return self._out / f"fold-{safe}"
+
+    def _lines(self, fold: Fold, combined: Combined, train: Floats, test: Floats, by_seed: dict[str, Floats]) -> Lines:
+        truth = self._material.positive
+        known = np.isfinite(train).all(1)
+        readers = {"answer": combined.p(test)}
+        if len(self._plan.members) > 1:
+            readers |= {one.name: p_of(test[:, at]) for at, one in enumerate(self._plan.members)}
+        readers["majority"] = np.full(len(fold.test), float(truth[fold.train].mean()))
+        readers["sbr-rule"] = self._rule[fold.test]
+        asked = members.ask_tabular(SBR_LOGISTIC, self._material, self._ratios, fold.train, fold.test, seed=1)
+        readers["sbr-logistic"] = p_of(asked.test)
+        p = readers["answer"]
+        return Lines(
+            fold=fold.name,
+            rows=fold.test,
+            readers=readers,
+            verdicts=combined.verdicts(p),
+            possible=None if combined.conformal is None else combined.conformal.possible(p),
+            train_rows=fold.train[known],
+            train_p=combined.p(train[known]),
+            by_seed={name: p_of(logits) for name, logits in by_seed.items()},
+        )
