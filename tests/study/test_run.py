@@ -272,3 +272,48 @@ def test_a_folder_that_is_no_run(command: Any, tmp_path: Path) -> None:
     told = command("compare", tmp_path)
     assert told.exit_code == 2
     assert "two runs or more" in told.stderr
+
+
+def test_further_scans_are_answered_by_the_fold_that_tests_their_person(
+    simulated: Path, cache: Path, tmp_path: Path
+) -> None:
+    """Copies under other names: each gets its original's answer, and the originals' answers do not change."""
+    lines = rows(simulated)
+    head = list(lines[0])
+    copies = [{**row, "scan_id": f"{row['scan_id']}_again"} for row in lines[:9]]
+    table = simulated.with_name("more.tsv")
+    table.write_text("\t".join(head) + "\n" + "".join("\t".join(row[name] for name in head) + "\n" for row in copies))
+    plan = parse(SMALL.replace("folds = 3", "folds = 3\nwatch_test = true"), where="test")
+    alone = run_study(plan, simulated, tmp_path / "alone", cache=cache)
+    figures = run_study(plan, simulated, tmp_path / "run", cache=cache, also=table)
+    assert figures["pooled"] == alone["pooled"]
+    assert figures["also"]["readers"]["answer"]["auroc"]["n"] == 9
+    told = {row["scan_id"]: row for row in rows(tmp_path / "run" / "predictions.tsv")}
+    again = rows(tmp_path / "run" / "predictions-also.tsv")
+    assert len(again) == 9
+    for row in again:
+        original = told[row["scan_id"].removesuffix("_again")]
+        assert (row["fold"], row["p_abnormal"]) == (original["fold"], original["p_abnormal"])
+    assert "Further scans" in page.write(tmp_path / "run").read_text()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("participant_id", "sub-stranger", "a person of the cohort"),
+        ("label", "ET", "control"),
+        ("scan_id", None, "own"),
+    ],
+)
+def test_further_scans_that_do_not_belong(
+    command: Any, simulated: Path, tmp_path: Path, column: str, value: str | None, expected: str
+) -> None:
+    row = rows(simulated)[0]
+    row = {**row, "scan_id": "more"} | ({column: value} if value else {"scan_id": row["scan_id"]})
+    table = simulated.with_name("strange.tsv")
+    table.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
+    plan = tmp_path / "plan.toml"
+    plan.write_text(SMALL)
+    told = command("run", plan, "--cohort", simulated, "--also", table, "--out", tmp_path / "run")
+    assert told.exit_code == 4, told.stderr
+    assert expected in told.stderr

@@ -23,6 +23,12 @@ PlanArgument = Annotated[str, typer.Argument(help="s1, s3, best, or the path of 
 CohortOption = Annotated[Path, typer.Option("--cohort", help="The cohort table.", metavar="cohort.tsv")]
 OutOption = Annotated[Path, typer.Option("--out", help="The run folder.", metavar="RUN")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")]
+AlsoOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--also", help="Further scans of the same people, such as degraded copies, judged apart.", metavar="more.tsv"
+    ),
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option("--weights-dir", help="Folder of published weights; default: the user's data folder.", metavar="DIR"),
@@ -53,6 +59,7 @@ def run(
     cohort: CohortOption,
     out: OutOption,
     resume: ResumeOption = False,
+    also: AlsoOption = None,
     weights: InitialOption = None,
     weights_dir: WeightsOption = None,
     minutes: MinutesOption = None,
@@ -83,6 +90,7 @@ def run(
             cohort,
             out,
             resume=resume,
+            also=also,
             cache=cache,
             weights_folder=weights_dir,
             runner=Runner(workers),

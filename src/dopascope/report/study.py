@@ -57,6 +57,7 @@ def render(run: Run) -> str:
             figures=list(FIGURES.values()),
             readers=[(name, _cells(one)) for name, one in pooled["readers"].items()],
             final=[(name, _cells(one)) for name, one in run.metrics.get("final", {}).get("readers", {}).items()],
+            also=[(name, _cells(one)) for name, one in run.metrics.get("also", {}).get("readers", {}).items()],
             differences=[study_words.difference(one) for one in pooled["differences"]],
             classes=[_class(one) for one in pooled["readers"]["answer"]["classes"]],
             calibration=study_words.calibration(pooled, run.answers),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ PLAN: Final = "plan.toml"
 SPLITS: Final = "splits.tsv"
 PREDICTIONS: Final = "predictions.tsv"
 FINAL_PREDICTIONS: Final = "predictions-final.tsv"
+FURTHER_PREDICTIONS: Final = "predictions-also.tsv"
 TRAINING_PREDICTIONS: Final = "predictions-training.tsv"
 ERRORS: Final = "errors.npz"
 COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
@@ -48,12 +49,25 @@ class Lines:
     by_seed: dict[str, Floats]
     """Member -> p(abnormal) (N, seeds)."""
 
+    def part(self, kept: NDArray[np.bool_]) -> Lines:
+        """The test scans (N,) that are kept."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            readers={name: p[kept] for name, p in self.readers.items()},
+            verdicts=[verdict for verdict, keep in zip(self.verdicts, kept, strict=True) if keep],
+            possible=None if self.possible is None else self.possible[kept],
+            by_seed={name: p[kept] for name, p in self.by_seed.items()},
+        )
 
-def write_predictions(out: Path, lines: Sequence[Lines], material: Material) -> None:
-    """`predictions.tsv` of the folds, the final model's and the training sets' beside it."""
+
+def write_predictions(out: Path, lines: Sequence[Lines], apart: Sequence[Lines], material: Material) -> None:
+    """`predictions.tsv` of the folds; those of the final model, of further scans and of training sets beside it."""
     folds = [one for one in lines if one.fold != FINAL]
     final = [one for one in lines if one.fold == FINAL and len(one.rows)]
     _write(out / PREDICTIONS, _tested(folds, material), [name for name in folds[0].readers if name != "answer"])
+    if any(len(one.rows) for one in apart):
+        _write(out / FURTHER_PREDICTIONS, _tested(apart, material), [n for n in apart[0].readers if n != "answer"])
     if final:
         _write(out / FINAL_PREDICTIONS, _tested(final, material), [n for n in final[0].readers if n != "answer"])
     trained = [

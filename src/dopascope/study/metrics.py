@@ -48,11 +48,11 @@ FIGURES: Final[dict[str, Callable[[Floats, Bools], float]]] = {
 COMPARED: Final = ("auroc", "log_loss")
 
 
-def measure(plan: Plan, lines: Sequence[Lines], material: Material) -> dict[str, Any]:
+def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material: Material) -> dict[str, Any]:
     """All figures as JSON-ready data.
 
     Folds are pooled: every scan is answered once, by models that did not learn from it. AUROCs pooled over folds
-    compare answers of different models; the mean over folds stands beside them.
+    compare answers of different models; the mean over folds stands beside them. Further scans are judged `apart`.
     """
     folds = [one for one in lines if one.fold != FINAL]
     final = [one for one in lines if one.fold == FINAL and len(one.rows)]
@@ -68,6 +68,8 @@ def measure(plan: Plan, lines: Sequence[Lines], material: Material) -> dict[str,
         "subgroups": _subgroups(folds, material),
         "seed_noise": _seed_noise(folds, material),
     }
+    if any(len(one.rows) for one in apart):
+        found["also"] = _of_lines(apart, material)
     if final:
         found["final"] = _of_lines(final, material)
     return found

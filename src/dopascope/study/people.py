@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,13 @@ class Fold:
     """(len(train),): the inner fold of each training scan, from 1; 0 without inner folds."""
     watched: NDArray[np.bool_]
     """(len(train),): scans that are watched instead of learned from."""
+    also: NDArray[np.int_] = field(default_factory=lambda: np.empty(0, int))
+    """Further scans of the people tested on, answered and judged apart."""
+
+    @property
+    def asked(self) -> NDArray[np.int_]:
+        """All scans that the fold's models answer."""
+        return np.concatenate([self.test, self.also])
 
 
 def chosen(scans: Sequence[CohortScan], labels: Labels) -> list[CohortScan]:
@@ -67,6 +74,27 @@ def chosen(scans: Sequence[CohortScan], labels: Labels) -> list[CohortScan]:
             "Complete the cohort, or correct labels.positive and labels.negative.",
         )
     return sorted(taken, key=lambda scan: scan.name)
+
+
+def further(scans: Sequence[CohortScan], of: Sequence[CohortScan], labels: Labels) -> list[CohortScan]:
+    """Scans of a second table that are answered by the models that did not learn from their person.
+
+    Raises:
+        UnsuitableError: a scan of nobody in the cohort, of the same name as one of its scans, or with a label unknown.
+    """
+    people, names = {scan.cells["participant_id"] for scan in of}, {scan.name for scan in of}
+    known = {*labels.positive, *labels.negative}
+    for scan in scans:
+        person, label = scan.cells.get("participant_id", "n/a"), scan.label or "n/a"
+        checks = (
+            (person, person in people, "a person of the cohort"),
+            (scan.name, scan.name not in names, "scan ids of their own"),
+            (label, label in known, ", ".join(sorted(known))),
+        )
+        for found, right, expected in checks:
+            if not right:
+                raise _unfit("A further scan does not belong to the cohort.", f"scan {scan.name}", found, expected)
+    return sorted(scans, key=lambda scan: scan.name)
 
 
 def _first(scans: Sequence[CohortScan]) -> list[CohortScan]:

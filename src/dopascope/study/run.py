@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dopascope import provenance
 from dopascope.batch.drive import Outcome, Runner
 from dopascope.batch.viewing import ViewSettings, see
-from dopascope.cohort import read_cohort
+from dopascope.cohort import CohortScan, read_cohort
 from dopascope.cohort.splits import write_splits
 from dopascope.errors import UsageError
 from dopascope.learn.log import Epoch
@@ -52,6 +52,7 @@ def run_study(
     out: Path,
     *,
     resume: bool = False,
+    also: Path | None = None,
     cache: Path | None = None,
     weights_folder: Path | None = None,
     runner: Runner | None = None,
@@ -64,6 +65,8 @@ def run_study(
         cohort: a cohort table.
         out: the run folder.
         resume: go on with a run of the same plan and cohort in `out`.
+        also: a table of further scans of the same people, such as degraded copies: never learned from, answered by the
+            models that did not see their person, and judged apart.
         cache: of registered scans; `study.cache` beside `out` when omitted.
         weights_folder: of published weights.
         runner: where scans are registered.
@@ -81,29 +84,42 @@ def run_study(
     watch = watch or Watch()
     scans = people.chosen(read_cohort(cohort), plan.labels)
     people.folds(scans, plan)  # whatever is wrong with them is said before scans are read
+    more = [] if also is None else people.further(read_cohort(also), scans, plan.labels)
     first = {one.name: members.weights_of(one, weights_folder) for one in plan.networks}
     for one in plan.networks:
         members.check(one, first[one.name])
-    _claim(out, plan, cohort, resume)
+    _claim(out, plan, [cohort, *([] if also is None else [also])], resume)
     views = [one.view for one in plan.networks] + [SHOWN]
     where = cache or out.parent / DEFAULT_CACHE
-    seen = see(scans, views, out / "views", ViewSettings(), cache=where, runner=runner, progress=watch.scan)
-    folds, places = people.folds(seen.scans, plan)  # without the scans that cannot be used
+    seen = see([*scans, *more], views, out / "views", ViewSettings(), cache=where, runner=runner, progress=watch.scan)
+    own = {scan.name for scan in scans}
+    usable = [scan for scan in seen.scans if scan.name in own]  # they come first
+    folds, places = people.folds(usable, plan)
     write_splits(places, out / SPLITS)
     material = Material.of(seen, plan)
     study = _Study(plan, material, out, first, watch)
-    lines = [study.fold(fold) for fold in folds]
-    write_predictions(out, lines, material)
+    answered = [study.fold(with_further(fold, seen.scans, len(usable))) for fold in folds]
+    lines = [one.part(one.rows < len(usable)) for one in answered]
+    apart = [one.part(one.rows >= len(usable)) for one in answered if one.fold != FINAL]
+    write_predictions(out, lines, apart, material)
     write_errors(out, lines, material, SHOWN)
     provenance.write_text(out / "environment.json", json.dumps(environment(), indent=2) + "\n")
-    figures = measure(plan, lines, material)
+    figures = measure(plan, lines, apart, material)
     provenance.write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
     return figures
 
 
-def _claim(out: Path, plan: Plan, cohort: Path, resume: bool) -> None:
+def with_further(fold: Fold, scans: Sequence[CohortScan], own: int) -> Fold:
+    """The fold with the scans from place `own` on whose person is tested there."""
+    tested = {scans[row].cells["participant_id"] for row in fold.test}
+    rows = [row for row in range(own, len(scans)) if scans[row].cells["participant_id"] in tested]
+    return replace(fold, also=np.array(rows, int))
+
+
+def _claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
     """Make `out` this run's, or see that it is."""
-    text = to_toml(plan) + f"\n# cohort {cohort.name}, sha256 {provenance.sha256_of(cohort)}\n"
+    names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
+    text = f"{to_toml(plan)}{names}\n"
     written = out / PLAN
     if written.is_file():
         if not resume:
@@ -160,10 +176,10 @@ class _Study:
         if self._plan.validation.watch_test:
             watched = fold.test
         train = np.full((len(fold.train), len(self._plan.members)), np.nan)
-        test = np.empty((len(fold.test), len(self._plan.members)))
+        test = np.empty((len(fold.asked), len(self._plan.members)))
         by_seed, facts = {}, []
         for column, member in enumerate(self._plan.members):
-            asked = [self._ask(fold, member.name, seed, learned, fold.test, watched, "") for seed in member.seeds]
+            asked = [self._ask(fold, member.name, seed, learned, fold.asked, watched, "") for seed in member.seeds]
             train[~fold.watched, column] = np.mean([one.train for one in asked], 0)
             test[:, column] = np.mean([one.test for one in asked], 0)
             by_seed[member.name] = np.stack([one.test for one in asked], 1)
@@ -174,13 +190,13 @@ class _Study:
         """Out-of-fold logits of the training set, and for the test set the mean over the inner trainings."""
         numbers = sorted(set(fold.inner.tolist()))
         train = np.empty((len(fold.train), len(self._plan.members)))
-        test = np.zeros((len(fold.test), len(self._plan.members)))
+        test = np.zeros((len(fold.asked), len(self._plan.members)))
         by_seed, facts = {}, []
         for column, member in enumerate(self._plan.members):
-            seeds = np.zeros((len(fold.test), len(member.seeds)))
+            seeds = np.zeros((len(fold.asked), len(member.seeds)))
             for number in numbers:
                 held = fold.inner == number
-                asked_for = np.concatenate([fold.train[held], fold.test])
+                asked_for = np.concatenate([fold.train[held], fold.asked])
                 asked = [
                     self._ask(fold, member.name, seed, fold.train[~held], asked_for, fold.test[:0], f"-inner-{number}")
                     for seed in member.seeds
@@ -232,14 +248,14 @@ class _Study:
         readers = {"answer": combined.p(test)}
         if len(self._plan.members) > 1:
             readers |= {one.name: p_of(test[:, at]) for at, one in enumerate(self._plan.members)}
-        readers["majority"] = np.full(len(fold.test), float(truth[fold.train].mean()))
-        readers["sbr-rule"] = self._rule[fold.test]
-        asked = members.ask_tabular(SBR_LOGISTIC, self._material, self._ratios, fold.train, fold.test, seed=1)
+        readers["majority"] = np.full(len(fold.asked), float(truth[fold.train].mean()))
+        readers["sbr-rule"] = self._rule[fold.asked]
+        asked = members.ask_tabular(SBR_LOGISTIC, self._material, self._ratios, fold.train, fold.asked, seed=1)
         readers["sbr-logistic"] = p_of(asked.test)
         p = readers["answer"]
         return Lines(
             fold=fold.name,
-            rows=fold.test,
+            rows=fold.asked,
             readers=readers,
             verdicts=combined.verdicts(p),
             possible=None if combined.conformal is None else combined.conformal.possible(p),
