@@ -1,0 +1,63 @@
+"""From the image that a network saw back into the head: each channel on the slices that it was made of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope.errors import UsageError
+from dopascope.space.views import RGB_SLICES, SLAB_12MM, SLABS_8MM, STRIATAL_SLICES
+from dopascope.tasks.classify import Sight
+from dopascope.volume import MNI_2MM
+
+Floats = NDArray[np.float32]
+
+FLAT: Final[dict[str, tuple[tuple[int, ...], ...]]] = {
+    "slab_12mm": (tuple(range(*SLAB_12MM.indices(91))),),
+    "slabs_8mm": tuple(tuple(range(*slab.indices(91))) for slab in SLABS_8MM),
+    "rgb_slices": tuple((slice_,) for slice_ in RGB_SLICES),
+    "striatal_slices": tuple((slice_,) for slice_ in range(*STRIATAL_SLICES.indices(91))),
+}
+"""View -> for each channel the slices of `MNI_2MM` that it stands for."""
+
+
+def lift(channels: Floats, sight: Sight) -> tuple[Floats, NDArray[np.bool_]]:
+    """A map `(C, I, J[, K])` on the network's image as one on `MNI_2MM`, and where the network looked at all.
+
+    Channels of a second intensity scale show the same places and are added.
+
+    Raises:
+        UsageError: a projection, whose pixels stand for no place.
+    """
+    shown = channels.reshape(len(sight.intensity), -1, *channels.shape[1:]).sum(0)
+    found = np.zeros(MNI_2MM.shape, np.float32)
+    seen = np.zeros(MNI_2MM.shape, bool)
+    if sight.view in FLAT:
+        window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None), slice(None))
+        for picture, slices in zip(shown, FLAT[sight.view], strict=True):
+            for place in slices:
+                found[(*window, place)] = picture
+                seen[(*window, place)] = True
+        return found, seen
+    if sight.view == "projections":
+        raise UsageError(
+            "A projection has no map in the head.",
+            where="view",
+            found=sight.view,
+            expected=", ".join((*FLAT, "volume_4mm", "volume_2mm")),
+            fix="Explain a network that sees slices, slabs or the volume.",
+        )
+    block = shown[0]
+    if sight.view == "volume_4mm":
+        whole = np.zeros((45, 54, 45), np.float32)
+        inside = np.zeros(whole.shape, bool)
+        window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None),) * 3
+        whole[window], inside[window] = block, True
+        for array, filled in ((whole, found), (inside, seen)):
+            filled[1:, 1:, 1:] = array.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        return found, seen
+    window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None),) * 3
+    found[window], seen[window] = block, True
+    return found, seen
