@@ -44,7 +44,7 @@ def spot() -> torch.Tensor:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_reason_is_found_where_it_was_put(taught: Standardised, method: str) -> None:
-    found = attribution(taught, "slab", spot(), method)[0, 0].abs()  # type: ignore[arg-type]
+    found = attribution(taught, "slab", spot(), method)[0, 0].abs()
     near = torch.zeros(72, 72, dtype=torch.bool)
     near[4:28, 42:66] = True
     share = float(found[near].sum() / found.sum())
@@ -94,7 +94,7 @@ def test_every_kind_of_network_has_every_map(name: str, method: str) -> None:
     torch.manual_seed(1)
     net = Standardised(create(name), channels, len(shape))
     image = torch.rand(1, channels, *shape)
-    found = attribution(net, name, image, method)  # type: ignore[arg-type]
+    found = attribution(net, name, image, method)
     assert found.shape == image.shape
     assert torch.isfinite(found).all()
 
@@ -141,7 +141,7 @@ def test_a_map_lies_on_the_scans_own_grid(taught: Standardised) -> None:
     assert np.corrcoef(back[inside], found.on_mni[inside])[0, 1] > 0.8
     assert found.meaning
     with pytest.raises(UsageError, match="No explanation"):
-        explain(taught, "slab", SLAB, placed, "lime")  # type: ignore[arg-type]
+        explain(taught, "slab", SLAB, placed, "lime")
 
 
 def test_a_map_of_the_image_alone_is_found_out(taught: Standardised, monkeypatch: pytest.MonkeyPatch) -> None:

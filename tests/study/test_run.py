@@ -14,12 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 import dopascope.cli.app as program
-from dopascope import score
-from dopascope.errors import UsageError
+from dopascope import formats, score
+from dopascope.errors import UnreadableError, UsageError
 from dopascope.report import study as page
 from dopascope.report.study_compare import compare_runs
 from dopascope.study.plan import parse
 from dopascope.study.run import Watch, run_study
+from dopascope.study.trained import networks_of
 from small_plan import NESTED, SMALL
 
 
@@ -317,3 +318,39 @@ def test_further_scans_that_do_not_belong(
     told = command("run", plan, "--cohort", simulated, "--also", table, "--out", tmp_path / "run")
     assert told.exit_code == 4, told.stderr
     assert expected in told.stderr
+
+
+def test_the_final_networks_are_explained_on_the_scans_own_grid(
+    command: Any, done: Path, simulated: Path, tmp_path: Path
+) -> None:
+    scan = simulated.parent / rows(simulated)[0]["path"]
+    told = command("explain", done, scan, "--out", tmp_path, "--method", "integrated-gradients", "--json")
+    assert told.exit_code == 0, told.stderr
+    maps = json.loads(told.stdout)["maps"]
+    assert len(maps) == 4
+    volume = formats.load(scan)
+    for one in maps:
+        assert formats.load(one["map"]).grid.same_as(volume.grid)
+        assert 0 <= one["share_inside_striatum"] <= 1
+        assert one["sanity"]["draws"] == 5
+    spoken = command("explain", done, scan, "--out", tmp_path)
+    assert spoken.stdout.count("inside the striatum") == 4
+    assert command("explain", done, scan, "--out", tmp_path, "--method", "lime").exit_code == 2
+
+
+def test_weights_that_changed_are_not_explained(done: Path, tmp_path: Path) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(done, again)
+    weights = next(again.glob("fold-final/*/weights.npz"))
+    with np.load(weights) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez(weights, **arrays | {"mean": arrays["mean"] + 1})
+    with pytest.raises(UnreadableError, match="not those that the run was evaluated with"):
+        networks_of(again)
+    weights.write_bytes(b"none")
+    with pytest.raises(UnreadableError, match="damaged"):
+        networks_of(again)
+    with pytest.raises(UsageError, match="kept no weights"):
+        networks_of(done, "1")
+    with pytest.raises(UsageError, match="no run folder"):
+        networks_of(tmp_path)

@@ -10,7 +10,7 @@ import typer
 from dopascope.cli import options
 from dopascope.cli.batch_options import CacheOption, WorkersOption
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
-from dopascope.errors import MissingExtraError, SomeScansFailedError
+from dopascope.errors import MissingExtraError, SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
     from dopascope.batch import Outcome
@@ -49,6 +49,10 @@ LeaveOutOption = Annotated[
     typer.Option("--leave-out", help="A fold for each camera or site, instead of the plan's.", metavar="camera|site"),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+MapsOption = Annotated[Path, typer.Option("--out", help="Folder of the maps.", metavar="DIR")]
+MethodOption = Annotated[
+    str, typer.Option("--method", help="What map.", metavar="grad-cam|integrated-gradients|occlusion")
+]
 RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders of the same cohort and folds.", metavar="RUN...")]
 
 
@@ -129,6 +133,52 @@ def compare(runs: RunsArgument, json: options.JsonOption = False) -> None:
         return
     for line in lines(found):
         data(line)
+
+
+@app.command("explain")
+@verb
+def explain_scan(
+    run: RunArgument,
+    scan: options.ScanArgument,
+    out: MapsOption,
+    method: MethodOption = "grad-cam",
+    json: options.JsonOption = False,
+) -> None:
+    """Where the answer of a run's final networks comes from, as NIfTI on the scan's own grid, with the sanity check.
+
+    Example: dopascope study explain runs/s3 scan.nii.gz --out maps --method integrated-gradients
+    """
+    require_learn()
+    from dopascope import formats, space
+    from dopascope.explain import explain, randomised
+    from dopascope.study.trained import networks_of
+    from dopascope.volume import Volume
+
+    networks = networks_of(run)
+    image = formats.load(scan)
+    if not isinstance(image, Volume):
+        raise UsageError(
+            "A picture of one slice has no map.", where=scan, expected="a scan", fix="Give the scan itself."
+        )
+    registration = space.register(image)
+    placed = space.normalise(image, registration)
+    told = []
+    for one in networks:
+        found = explain(one.net, one.member.network, one.sight, placed, method, scan=image, registration=registration)
+        check = randomised(one.net, one.member.network, one.image(placed), method)
+        path = out / f"{method}-{one.name}.nii.gz"
+        formats.save_nifti(found.map, path)
+        told.append({"network": one.name, "map": str(path), **found.as_dict(), "sanity": check.as_dict()})
+    if json:
+        data(as_json({"form": "dopascope.explanation/1", "scan": str(scan), "maps": told}))
+        return
+    for line in told:
+        sane = line["sanity"]
+        data(
+            f"{line['map']}: {line['share_inside_striatum']:.0%} inside the striatum (even map "
+            f"{line['area_inside_striatum']:.0%}), likeness to untrained networks {sane['correlation']:.2f}"
+            + ("" if sane["passed"] else ": DOES NOT FOLLOW WHAT WAS LEARNED")
+        )
 
 
 def require_learn() -> None:

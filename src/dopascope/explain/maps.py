@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ from dopascope.space.views import VIEWS
 from dopascope.tasks.classify import Sight
 from dopascope.volume import MNI_2MM, Step, Volume
 
-Method = Literal["grad-cam", "integrated-gradients", "occlusion"]
-METHODS: Final[tuple[Method, ...]] = ("grad-cam", "integrated-gradients", "occlusion")
+METHODS: Final = ("grad-cam", "integrated-gradients", "occlusion")
 PATCH: Final = 7
 """Voxels that occlusion covers at a time: 14 mm, as the readers' evidence."""
 STRIDE: Final = 3
@@ -46,7 +45,7 @@ MEANING: Final = {
 class Explanation:
     """A map and what it says of the striatum."""
 
-    method: Method
+    method: str
     map: Volume
     """On the scan's own grid; on `MNI_2MM` where no registration was given."""
     on_mni: NDArray[np.float32]
@@ -58,13 +57,18 @@ class Explanation:
     """Part of what the network sees that lies there: the share of a map that is the same everywhere."""
     meaning: str
 
+    def as_dict(self) -> dict[str, Any]:
+        """What is said of the map, JSON-ready."""
+        names = ("method", "logit", "share_inside_striatum", "area_inside_striatum", "meaning")
+        return {name: getattr(self, name) for name in names}
+
 
 def explain(
     net: Standardised,
     network: str,
     sight: Sight,
     placed: Volume,
-    method: Method,
+    method: str,
     *,
     scan: Volume | None = None,
     registration: space.Registration | None = None,
@@ -114,7 +118,7 @@ def explain(
     )
 
 
-def attribution(net: Standardised, network: str, image: Tensor, method: Method) -> Tensor:
+def attribution(net: Standardised, network: str, image: Tensor, method: str) -> Tensor:
     """The map (1, C, I, J[, K]) of one image (1, C, I, J[, K]), on the image's own pixels."""
     net.eval()
     if method == "grad-cam":

@@ -6,14 +6,14 @@ Adebayo et al. 2018, NeurIPS, "Sanity checks for saliency maps".
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dopascope.explain.maps import Method, attribution
+from dopascope.explain.maps import attribution
 from dopascope.learn.fit import Standardised
 from dopascope.nets import known
 
@@ -32,8 +32,12 @@ class Sanity:
     passed: bool
     """Below `ALIKE`."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
-def randomised(net: Standardised, network: str, image: Tensor, method: Method, *, seed: int = 1) -> Sanity:
+
+def randomised(net: Standardised, network: str, image: Tensor, method: str, *, seed: int = 1) -> Sanity:
     """Compare the map of one image (1, C, ...) with those of the same architecture with fresh weights.
 
     A map that is the same everywhere, or empty, resembles nothing: its correlation is 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +40,10 @@ class Examples:
     """(N, regions) of int, `NO_GRADE` where not known."""
 
     def to(self, device: torch.device) -> Examples:
-        """The same on a device."""
+        """The same on a device, laid out as networks take them fastest."""
         grades = None if self.grades is None else self.grades.to(device)
-        return Examples(self.images.to(device), self.positive.to(device), grades)
+        images = self.images.to(device, memory_format=memory_format(self.images.shape[1:]))
+        return Examples(images, self.positive.to(device), grades)
 
 
 @dataclass
@@ -79,6 +80,11 @@ class Standardised(nn.Module):
         """(B, C, ...) in units of the intensity scale to the network's answer."""
         answer: Tensor = self.net((x - self.mean) / self.spread)
         return answer
+
+
+def memory_format(shape: Sequence[int]) -> torch.memory_format:
+    """How images `(C, I, J[, K])` lie in memory: channels last, 1.1 to 1.5 times faster."""
+    return torch.channels_last if len(shape) == 3 else torch.channels_last_3d
 
 
 def logit_of(answer: Tensor) -> Tensor:
@@ -130,6 +136,7 @@ def fit(
         on: the devices; the best single one when omitted.
     """
     device = on or fabric(recipe.precision)
+    net.to(memory_format=memory_format(train.images.shape[1:]))  # type: ignore[call-overload]
     examples = train.to(device.device)
     watched = None if validation is None else validation.to(device.device)
     model, optimiser = device.setup(net, _optimiser(net, recipe))
@@ -190,6 +197,7 @@ def _epoch(
         own = indices[device.global_rank :: device.world_size]
         draw_seed = sampling.seed_of(seed, epoch, number)
         images, mirrored = _changed(examples.images[own], indices, device, augment, draw_seed)
+        images = images.contiguous(memory_format=memory_format(images.shape[1:]))
         torch.manual_seed(draw_seed)
         with device.no_backward_sync(model, enabled=False) if device.world_size > 1 else nullcontext():
             answer = model(images)
