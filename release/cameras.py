@@ -1,8 +1,8 @@
 """Models on cameras that they never saw: the cohort of seven cameras, and its copies blurred to 18 mm.
 
-    python release/cameras.py make FOLDER --subjects 1000 --seed S
+    python release/cameras.py FOLDER --subjects 1000 --seed S
     dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera --out RUNS/best
-    python release/cameras.py page FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
+    python release/camera_study.py FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
 
 Models learn from what a reader with doubts said of each scan (`read_abnormal` of truth.tsv), as from clinical reports,
 and are judged against him and against the simulated truth. For research and education. Not a medical device.
@@ -84,12 +84,10 @@ def write(path: Path, lines: list[dict[str, str]]) -> None:
 def main() -> None:
     """Parse and do."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(required=True, dest="verb")
-    one = verbs.add_parser("make")
-    one.add_argument("folder", type=Path)
-    one.add_argument("--subjects", type=int, default=1000)
-    one.add_argument("--seed", type=int, required=True)
-    one.add_argument("--processes", type=int, default=2)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--subjects", type=int, default=1000)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--processes", type=int, default=2)
     told = parser.parse_args()
     make(told.folder, told.subjects, told.seed, told.processes)
 

@@ -1,0 +1,240 @@
+"""Judge runs on cameras that they never saw, and write docs/camera_study.md.
+
+    python release/camera_study.py FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
+
+FOLDER is the cohort of release/cameras.py; the first run is compared with all others, with the baselines of its folds
+and, with `--models`, with the published networks. For research and education. Not a medical device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cameras import rows
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, RESULTS = ROOT / "docs" / "camera_study.md", ROOT / "release" / "results" / "camera_study.json"
+ALSO = "predictions-also.tsv"
+TITLES = {"truth": "Against the simulated truth", "reader": "Against the noisy reader"}
+INTRODUCTION = """# Cameras that were never seen
+
+{scans} simulated scans of seven cameras; each camera is tested by models that learned from the other six, from the
+labels of a reader with doubts. Made by `python release/camera_study.py`. Simulated figures say nothing about patients
+and are never to be put beside clinical ones. For research and education. Not a medical device."""
+
+
+def page(folder: Path, runs: list[Path], models: Path | None) -> None:
+    """Judge finished runs of one cohort against truth and reader, and write `docs/camera_study.md`."""
+    from dopascope import provenance
+
+    found = judged(folder, runs, models)
+    provenance.write_text(RESULTS, json.dumps(found, indent=1) + "\n")
+    provenance.write_text(PAGE, text_of(found))
+    print(PAGE)
+
+
+def judged(folder: Path, runs: list[Path], models: Path | None) -> dict[str, Any]:
+    """All figures of the page, JSON-ready."""
+    truth = {row["scan_id"]: row for row in rows(folder / "cohort" / "truth.tsv")}
+    tested = {run.name: {row["scan_id"]: row for row in rows(run / "predictions.tsv")} for run in runs}
+    first = tested[runs[0].name]
+    scans = sorted(set.intersection(*(set(one) for one in tested.values())))
+    p = {name: np.array([float(one[scan]["p_abnormal"]) for scan in scans]) for name, one in tested.items()}
+    for name in ("sbr-logistic", "sbr-rule", "majority"):
+        p[name] = np.array([float(first[scan][f"p_{name}"]) for scan in scans])
+    if models is not None:
+        p["expert networks"] = experts(folder, scans, models)
+    people = [first[scan]["participant_id"] for scan in scans]
+    known = np.array([truth[scan]["abnormal"] != "n/a" for scan in scans])
+    judges = {
+        "truth": (known, np.array([truth[scan]["abnormal"] == "true" for scan in scans])),
+        "reader": (np.ones(len(scans), bool), np.array([first[scan]["label"] == "abnormal" for scan in scans])),
+    }
+    return {
+        "scans": len(scans),
+        "cohort": provenance_of(folder),
+        "runs": {run.name: settings_of(run) for run in runs},
+        "judges": {
+            name: figures({reader: values[kept] for reader, values in p.items()}, positive[kept], keep(people, kept))
+            for name, (kept, positive) in judges.items()
+        },
+        "blurred": {run.name: blurred_of(run, tested[run.name]) for run in runs if (run / ALSO).is_file()},
+        "metrics": {run.name: shown_metrics(run) for run in runs},
+    }
+
+
+def keep(values: list[str], kept: Any) -> list[str]:
+    """The values that are kept."""
+    return [value for value, wanted in zip(values, kept, strict=True) if wanted]
+
+
+def figures(p: dict[str, Any], positive: Any, people: list[str]) -> dict[str, Any]:
+    """AUROC, log loss and accuracy of every reader, and the first one's less each other's."""
+    from dopascope import score
+
+    wanted = {"auroc": score.auroc, "log_loss": score.log_loss}
+    first = next(iter(p))
+    told: dict[str, Any] = {"n": len(positive), "readers": {}, "differences": []}
+    for name, values in p.items():
+        right = int(((values >= 0.5) == positive).sum())
+        low, high = score.exact_interval(right, len(positive))
+        estimates = score.estimates_of_people(wanted, values, positive, people)
+        told["readers"][name] = {key: one.as_dict() for key, one in estimates.items()} | {
+            "accuracy": {"value": right / len(positive), "low": low, "high": high}
+        }
+        if name != first:
+            for key, figure in wanted.items():
+                one = score.difference_over_people(figure, p[first], values, positive, people)
+                told["differences"].append({"figure": key, "less": name, **asdict(one)})
+    for line, adjusted in zip(told["differences"], score.holm([one["p"] for one in told["differences"]]), strict=True):
+        line["p_holm"] = adjusted
+    return told
+
+
+def experts(folder: Path, scans: list[str], models: Path) -> Any:
+    """Mean probability of the published accurate networks, which never saw a simulated scan."""
+    from dopascope import formats, space
+    from dopascope.bundle import Bundle
+
+    bundle = Bundle.load(models / "dat-spect-ud", threads=2)
+    paths = {row["scan_id"]: folder / row["path"] for row in rows(folder / "reader.tsv")}
+    found = []
+    for scan in scans:
+        volume = formats.load(paths[scan])
+        said = bundle.predict(space.normalise(volume, space.register(volume)))
+        found.append(said.p_abnormal)
+    return np.array(found, float)
+
+
+def blurred_of(run: Path, originals: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Accuracy against the reader on the originals and on their blurred copies, person by person."""
+    from dopascope import score
+
+    pairs = []
+    for row in rows(run / ALSO):
+        whole = originals[row["scan_id"].removesuffix("_blurred")]
+        true = row["label"] == "abnormal"
+        pairs.append([(float(one["p_abnormal"]) >= 0.5) == true for one in (whole, row)])
+    right = np.array(pairs)
+    drop = right[:, 0].astype(float) - right[:, 1]
+    rng = np.random.default_rng(1)
+    draws = [float(drop[rng.integers(0, len(drop), len(drop))].mean()) for _ in range(2000)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {
+        "n": len(right),
+        "accuracy": float(right[:, 0].mean()),
+        "blurred_accuracy": float(right[:, 1].mean()),
+        "drop": {"value": float(drop.mean()), "low": float(low), "high": float(high)},
+        "mcnemar_p": score.mcnemar(right[:, 0], right[:, 1]),
+    }
+
+
+def shown_metrics(run: Path) -> dict[str, Any]:
+    """Calibration and the third answer, as the run's own metrics have them."""
+    pooled = json.loads((run / "metrics.json").read_text())["pooled"]
+    return {
+        "calibration": pooled["readers"]["answer"]["calibration"],
+        "three_way": pooled["three_way"],
+        "conformal": pooled["conformal"],
+    }
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """First weights, and how long all trainings took."""
+    facts = [json.loads(path.read_text()) for path in sorted(run.glob("fold-*/*/facts.json"))]
+    return {
+        "first_weights": sorted({one["first_weights"] for one in facts}),
+        "trainings": len(facts),
+        "minutes": round(sum(one["seconds"] for one in facts) / 60, 1),
+    }
+
+
+def provenance_of(folder: Path) -> dict[str, str]:
+    """What says which cohort it is."""
+    from dopascope import provenance
+
+    return {name: provenance.sha256_of(folder / name) for name in ("reader.tsv", "cohort/truth.tsv")}
+
+
+def text_of(found: dict[str, Any]) -> str:
+    """The page in Markdown."""
+    trained = [one for one in found["runs"].values() if one["trainings"]]
+    bare = all(one["first_weights"] == ["none"] for one in trained)
+    parts = [INTRODUCTION.format(scans=found["scans"])]
+    for name, judge in found["judges"].items():
+        parts.append(f"## {TITLES[name]}{', without ImageNet weights' if bare else ''}\n\n{judge['n']} scans.")
+        parts += [_readers(judge), _differences(judge)]
+    parts.append("p values are adjusted for their number (Holm).")
+    lines = ["| run | first weights | trainings | minutes |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {', '.join(one['first_weights']) or 'none'} | {one['trainings']} | {one['minutes']} |"
+        for name, one in found["runs"].items()
+    ]
+    parts.append("## Trainings\n\n" + "\n".join(lines))
+    lines = ["| run | accuracy | blurred | drop |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {one['accuracy']:.3f} | {one['blurred_accuracy']:.3f} | {shown(one['drop'])} |"
+        for name, one in found["blurred"].items()
+    ]
+    parts.append("## Blurred to 18 mm\n\n" + "\n".join(lines))
+    lines = [_calibration(name, one) for name, one in found["metrics"].items()]
+    parts.append("## Calibration and the third answer\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _readers(judge: dict[str, Any]) -> str:
+    lines = ["| reader | AUROC | log loss | accuracy |", "|---|---|---|---|"]
+    for reader, one in judge["readers"].items():
+        lines.append(f"| {reader} | " + " | ".join(shown(one[key]) for key in ("auroc", "log_loss", "accuracy")) + " |")
+    return "\n".join(lines)
+
+
+def _differences(judge: dict[str, Any]) -> str:
+    first, *others = judge["readers"]
+    by = {(one["less"], one["figure"]): one for one in judge["differences"]}
+    lines = [f"| {first} less | AUROC | p | log loss | p |", "|---|---|---|---|---|"]
+    for reader in others:
+        cells = [f"{shown(by[reader, key], 4)} | {by[reader, key]['p_holm']:.4f}" for key in ("auroc", "log_loss")]
+        lines.append(f"| {reader} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _calibration(name: str, one: dict[str, Any]) -> str:
+    slope = one["calibration"]
+    if slope.get("slope") is None:
+        told = f"no calibration slope: {slope['reason']}"
+    else:
+        low, high = slope["slope_interval"]
+        told = f"calibration slope {slope['slope']:.2f} ({low:.2f} to {high:.2f})"
+    three = {key: shown(value) for key, value in one["three_way"].items()}
+    conformal = "none" if one["conformal"] is None else shown(one["conformal"]["coverage"])
+    return (
+        f"- {name}: {told}; uncertain {three['uncertain']}, holding {three['errors_among_uncertain']} of the errors; "
+        f"conformal coverage {conformal}."
+    )
+
+
+def shown(one: dict[str, Any], digits: int = 3) -> str:
+    """A figure with its interval."""
+    if one.get("value") is None:
+        return str(one.get("reason", "n/a"))
+    return f"{one['value']:.{digits}f} ({one['low']:.{digits}f} to {one['high']:.{digits}f})"
+
+
+def main() -> None:
+    """Parse and do."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--models", type=Path)
+    told = parser.parse_args()
+    page(told.folder, told.runs, told.models)
+
+
+if __name__ == "__main__":
+    main()
