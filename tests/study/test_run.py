@@ -148,6 +148,7 @@ def test_the_page_says_what_must_be_said(done: Path) -> None:
         "Calibration",
         "Conformal limits",
         "weighted mean",
+        "the loss behaves as if",
         "95 %",
     ):
         assert words in text, words

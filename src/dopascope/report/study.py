@@ -53,6 +53,7 @@ def render(run: Run) -> str:
             baselines=study_words.beside(pooled),
             flow=study_words.data_flow(run.plan),
             networks=study_words.architectures(run.plan),
+            trainings=study_words.trainings(run),
             assumed=list(run.plan.get("assumed", {}).items()),
             figures=list(FIGURES.values()),
             readers=[(name, _cells(one)) for name, one in pooled["readers"].items()],

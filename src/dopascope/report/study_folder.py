@@ -72,6 +72,8 @@ class Run:
     logs: list[Log]
     answers: dict[str, Any]
     """Fold -> how the members' answers were combined there."""
+    trainings: list[dict[str, Any]]
+    """What is known of each training of the folds: member, prior, why it ended, and more."""
     errors: Errors
 
 
@@ -98,6 +100,7 @@ def read_run(folder: Path) -> Run:
             trained=_answers(folder / "predictions-training.tsv"),
             logs=[_log(folder, path) for path in sorted(folder.glob("fold-*/*/log.csv"))],
             answers={one["fold"]: one["answer"] for one in told},
+            trainings=[training for one in told for training in one["trainings"]],
             errors=_errors(folder / "errors.npz"),
         )
     except (ValueError, KeyError, OSError, tomllib.TOMLDecodeError) as error:

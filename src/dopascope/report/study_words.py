@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from dopascope.report.study_folder import Run
@@ -78,6 +79,23 @@ def architectures(plan: dict[str, Any]) -> list[tuple[str, list[str]]]:
             layers = NETWORKS.get(one["network"], (one["network"],))
             found.append((one["name"], [image, "less mean, over spread", *layers, "logit"]))
     return found
+
+
+def trainings(run: Run) -> list[str]:
+    """For each network: how its trainings ended, and which share of positives its loss behaved as if it saw."""
+    lines = []
+    networks = [one for one in run.trainings if "epochs" in one]
+    for name in dict.fromkeys(one["member"] for one in networks):
+        own = [one for one in networks if one["member"] == name]
+        ended = ", ".join(f"{count} by {why}" for why, count in Counter(one["stopped"] for one in own).most_common())
+        epochs = [one["epochs"] for one in own]
+        prior, seen = (sum(one[key] for one in own) / len(own) for key in ("prior", "effective_prior"))
+        lines.append(
+            f"{name}: {len(own)} trainings of {min(epochs)} to {max(epochs)} epochs (ended: {ended}), "
+            f"{sum(one['seconds'] for one in own) / 60:.1f} minutes in all. {prior:.0%} of the scans are positive; "
+            f"with its weights and sampling the loss behaves as if {seen:.0%} were."
+        )
+    return lines
 
 
 def difference(one: dict[str, Any]) -> tuple[str, str, str]:

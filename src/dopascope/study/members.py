@@ -105,11 +105,13 @@ def ask_network(
     if kept is not None and (not keep_weights or (folder / WEIGHTS).is_file()):
         return kept
     net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
+    recipe = Recipe(**member.training.model_dump())
+    prior = float(material.positive[train].mean())
     trained = classify.train(
         net,
         images[train],
         material.positive[train],
-        Recipe(**member.training.model_dump()),
+        recipe,
         seed=seed,
         augment=member.augment,
         watched=(images[seen], material.positive[seen]) if len(seen) else None,
@@ -121,6 +123,8 @@ def ask_network(
         "network": member.network,
         "seed": seed,
         "first_weights": weights.source,
+        "prior": prior,
+        "effective_prior": recipe.effective_prior(prior),
         "epochs": len(trained.log),
         "best_epoch": trained.best_epoch,
         "stopped": trained.stopped,
