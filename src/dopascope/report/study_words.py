@@ -133,6 +133,8 @@ def three_way(pooled: dict[str, Any]) -> list[str]:
     """What the third answer is worth."""
     known = {name: estimate(one) for name, one in pooled["three_way"].items()}
     errors = pooled["three_way"]["errors_among_uncertain"]
+    if pooled["three_way"]["uncertain"]["value"] == 0 and pooled["conformal"] is None:
+        return ["No scan is answered 'uncertain': the plan has no third answer."]
     lines = [
         f"Uncertain: {known['uncertain']} of the scans; "
         + (f"among them {known['errors_among_uncertain']} of the errors; " if errors["n"] else "there are no errors; ")

@@ -39,15 +39,21 @@ class Combined:
     conformal: Conformal | None
     reason: str | None
     """Why there is no calibration or conformal limit."""
+    leaning: tuple[list[int], list[int]] | None = None
+    """Columns of the sensitive and of the specific members, where a scan on which they disagree is uncertain."""
 
     def p(self, logits: Floats) -> Floats:
         """Probabilities (N,) from logits (N, M)."""
         found: Floats = expit(np.clip(logits, -LARGEST, LARGEST) @ self.weights + self.intercept)
         return found if self.calibration is None else self.calibration(found)
 
-    def verdicts(self, p: Floats) -> list[str]:
-        """`normal`, `reduced` or `uncertain` for probabilities (N,)."""
-        return ["reduced" if one >= self.high else "normal" if one < self.low else "uncertain" for one in p]
+    def verdicts(self, p: Floats, logits: Floats) -> list[str]:
+        """`normal`, `reduced` or `uncertain` for probabilities (N,) and the logits (N, M) that they are of."""
+        said = ["reduced" if one >= self.high else "normal" if one < self.low else "uncertain" for one in p]
+        if self.leaning is None:
+            return said
+        sensitive, specific = (logits[:, columns].mean(1) >= 0 for columns in self.leaning)
+        return ["uncertain" if apart else one for one, apart in zip(said, sensitive != specific, strict=True)]
 
     def as_dict(self, names: list[str]) -> dict[str, Any]:
         """JSON-ready."""
@@ -68,23 +74,31 @@ class Combined:
         }
 
 
-def without_inner(members: int) -> Combined:
+def without_inner(how: Answer, names: list[str]) -> Combined:
     """The mean of the logits and one half as threshold: nothing is fitted."""
     reason = "the plan has no inner folds to fit it on"
-    return Combined(np.full(members, 1 / members), 0.0, None, 0.5, 0.5, None, reason)
+    used = _used(how, names)
+    return Combined(
+        _spread(np.full(len(used), 1 / len(used)), used, names), 0.0, None, 0.5, 0.5, None, reason, _leaning(how, names)
+    )
 
 
-def fit_answer(how: Answer, logits: Floats, positive: NDArray[np.bool_], inner: NDArray[np.int_]) -> Combined:
+def fit_answer(
+    how: Answer, names: list[str], logits: Floats, positive: NDArray[np.bool_], inner: NDArray[np.int_]
+) -> Combined:
     """Fitted on out-of-fold logits.
 
     Calibration and limits are fitted on answers of stacks that did not see the inner fold they answer for.
 
     Args:
         how: the plan's answer.
+        names: of the members, in the order of the columns.
         logits: (N, M) of members that did not learn from the scan.
         positive: (N,).
         inner: (N,), the fold that each scan was left out in.
     """
+    used = _used(how, names)
+    logits = logits[:, used]
     crossed = np.empty(len(positive))
     for number in np.unique(inner):
         held = inner == number
@@ -98,7 +112,26 @@ def fit_answer(how: Answer, logits: Floats, positive: NDArray[np.bool_], inner: 
         conformal, reason = fit_conformal(p, positive, how.alpha), None
     except UnsuitableError as error:
         conformal, reason = None, f"{error.what} {error.found}; {error.expected}"
-    return Combined(weights, intercept, calibration, low, high, conformal, reason)
+    spread = _spread(weights, used, names)
+    return Combined(spread, intercept, calibration, low, high, conformal, reason, _leaning(how, names))
+
+
+def _used(how: Answer, names: list[str]) -> list[int]:
+    """Columns of the members that give the probability."""
+    return [at for at, name in enumerate(names) if name not in (*how.sensitive, *how.specific)]
+
+
+def _spread(weights: Floats, used: list[int], names: list[str]) -> Floats:
+    """Weights of all members, 0 for those that take no part."""
+    found = np.zeros(len(names))
+    found[used] = weights
+    return found
+
+
+def _leaning(how: Answer, names: list[str]) -> tuple[list[int], list[int]] | None:
+    if not how.sensitive:
+        return None
+    return [names.index(name) for name in how.sensitive], [names.index(name) for name in how.specific]
 
 
 def _stack(how: Answer, logits: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, float]:

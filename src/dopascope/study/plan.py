@@ -135,6 +135,22 @@ class Answer(Part):
     """Share of scans, of the inner folds, whose answer is "uncertain": those nearest to 0.5."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Of the conformal limits."""
+    sensitive: list[Name] = []
+    """Members whose training leans to "abnormal" (`positive_weight` above 1); they take no part in the probability."""
+    specific: list[Name] = []
+    """Members that lean to "normal". A scan on which the two groups disagree is answered "uncertain".
+
+    Source: Budenkotte et al. 2024, EJNMMI, doi 10.1007/s00259-023-06566-w."""
+
+    @model_validator(mode="after")
+    def _one_third_answer(self) -> Self:
+        if bool(self.sensitive) != bool(self.specific):
+            raise ValueError("sensitive and specific members go together")
+        if self.sensitive and self.uncertain:
+            raise ValueError("give either uncertain or sensitive and specific members")
+        if both := sorted({*self.sensitive} & {*self.specific}):
+            raise ValueError(f"{', '.join(both)} cannot be both sensitive and specific")
+        return self
 
 
 class Paper(Part):
@@ -165,6 +181,11 @@ class Plan(Part):
         names = [one.name for one in self.members]
         if twice := sorted({one for one in names if names.count(one) > 1}):
             raise ValueError(f"two members are called {', '.join(twice)}")
+        leaning = {*self.answer.sensitive, *self.answer.specific}
+        if strange := sorted(leaning - {*names}):
+            raise ValueError(f"answer names {', '.join(strange)}, which is no member")
+        if leaning >= {*names}:
+            raise ValueError("a member that is neither sensitive nor specific has to give the probability")
         fitted = self.answer.combine == "stack" or self.answer.calibration != "none" or self.answer.uncertain > 0
         if fitted and not self.validation.inner:
             raise ValueError("a stack, calibration or uncertain answers need validation.inner of 2 or more")

@@ -162,10 +162,10 @@ class _Study:
         if self._plan.validation.inner:
             train, test, by_seed, facts = self._nested(fold)
             truth = self._material.positive[fold.train]
-            combined = answer.fit_answer(self._plan.answer, train, truth, fold.inner)
+            combined = answer.fit_answer(self._plan.answer, names, train, truth, fold.inner)
         else:
             train, test, by_seed, facts = self._plain(fold)
-            combined = answer.without_inner(len(names))
+            combined = answer.without_inner(self._plan.answer, names)
         told = {"fold": fold.name, "answer": combined.as_dict(names), "trainings": facts}
         provenance.write_text(self._folder(fold) / "fold.json", json.dumps(told, indent=2) + "\n")
         return self._lines(fold, combined, train, test, by_seed)
@@ -257,7 +257,7 @@ class _Study:
             fold=fold.name,
             rows=fold.asked,
             readers=readers,
-            verdicts=combined.verdicts(p),
+            verdicts=combined.verdicts(p, test),
             possible=None if combined.conformal is None else combined.conformal.possible(p),
             train_rows=fold.train[known],
             train_p=combined.p(train[known]),
