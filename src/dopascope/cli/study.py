@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from dopascope.batch import Outcome
     from dopascope.learn.log import Epoch
     from dopascope.study import Plan
+
+QUIET_S: Final = 30.0
+"""Without a terminal, seconds between lines of one training."""
 
 app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
 
@@ -86,8 +91,8 @@ def run(
 
     wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
     tell(wanted)
-    bar = _Bar()
-    watch = Watch(scan=bar.scan, training=bar.training, epoch=bar.epoch)
+    teller = _Teller()
+    watch = Watch(scan=teller.scan, training=teller.training, epoch=teller.epoch)
     try:
         figures = run_study(
             wanted,
@@ -101,7 +106,7 @@ def run(
             watch=watch,
         )
     finally:
-        bar.close()
+        teller.close()
     page.write(out)
     answer(figures, out, json)
 
@@ -225,11 +230,11 @@ def _shown(one: dict[str, Any]) -> str:
     return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
 
 
-class _Bar:
-    """Progress on a terminal, and a line for each training where there is none."""
+class _Teller:
+    """What is under way: one line that changes on a terminal; else a line a training, and one every half minute."""
 
     def __init__(self) -> None:
-        self._name = ""
+        self._name, self._line, self._told = "", "", 0.0
 
     def scan(self, one: Outcome) -> None:
         """A scan is registered, or failed."""
@@ -239,12 +244,22 @@ class _Bar:
     def training(self, name: str) -> None:
         """A training begins."""
         self.close()
-        self._name = name
+        self._name, self._told = name, time.monotonic()
 
     def epoch(self, one: Epoch) -> None:
         """An epoch has ended."""
         watched = "" if one.validation_loss is None else f", watched {one.validation_loss:.4f}"
-        say(f"  {self._name}: epoch {one.epoch}, loss {one.train_loss:.4f}{watched}, {one.seconds:.1f} s")
+        self._line = f"  {self._name}: epoch {one.epoch}, loss {one.train_loss:.4f}{watched}, {one.seconds:.1f} s"
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{self._line:<110}")
+            sys.stderr.flush()
+        elif time.monotonic() - self._told > QUIET_S:
+            self._told = time.monotonic()
+            say(self._line)
+            self._line = ""
 
     def close(self) -> None:
-        """Nothing more comes of this training."""
+        """The training is over; its last line stays."""
+        if self._line:
+            say("" if sys.stderr.isatty() else self._line)
+        self._line = ""
