@@ -198,6 +198,8 @@ def test_a_preset_runs_by_one_command_and_is_compared(
     text = (s1 / "report.html").read_text()
     assert "Reported in the paper" in text
     assert "These two columns are not comparable" in text
+    assert "Here, simulated" in text
+    assert "Every scan is simulated" in text
     compared = command("compare", done, s1)
     assert compared.exit_code == 0
     assert "24 scans" in compared.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ from dopascope.learn.recipe import Recipe
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # which precision is in the plan
 NO_GRADE = -1
 """Of a region whose grade is not known."""
 MIRRORED_REGIONS = (1, 0, 3, 2)
@@ -96,6 +98,7 @@ def fabric(precision: str = "32", *, devices: int = 1, nodes: int = 1) -> Fabric
     """Lightning Fabric on the best device there is, for `devices` processes where torchrun or Slurm started them."""
     from lightning_fabric import Fabric
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # which precision is in the plan
     made = Fabric(
         accelerator="auto",
         devices=devices,

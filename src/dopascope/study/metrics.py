@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dopascope import score
 from dopascope.errors import DopascopeError
+from dopascope.quant.conditions import SIMULATED
 from dopascope.score import Confusion
 from dopascope.study.folder import Lines
 from dopascope.study.material import Material
@@ -61,6 +62,7 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         "plan": plan.name,
         "positive": plan.labels.positive,
         "scans": sum(len(one.rows) for one in folds),
+        "simulated": all(str(one.stated.manufacturer) in SIMULATED for one in material.seen.scans),
         "people": len({material.people[row] for one in folds for row in one.rows}),
         "failed": [{"scan_id": one.scan.name, "error": one.error} for one in material.seen.failed],
         "pooled": _of_lines(folds, material),
