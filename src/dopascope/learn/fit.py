@@ -6,7 +6,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,7 +169,7 @@ def _note(state: checkpoint.State, net: nn.Module, recipe: Recipe, done: Epoch) 
     state.log.append(done)
     state.losses.append(done.train_loss if done.validation_loss is None else done.validation_loss)
     if recipe.early_stopping and done.validation_loss is not None:
-        if min(state.losses) == state.losses[-1] and state.losses.index(state.losses[-1]) == len(state.losses) - 1:
+        if all(done.validation_loss < earlier for earlier in state.losses[:-1]):
             state.best = {name: value.detach().clone() for name, value in net.state_dict().items()}
             state.best_epoch = done.epoch
         if schedule.stop_early(recipe, state.losses):
@@ -202,12 +201,11 @@ def _epoch(
         images, mirrored = _changed(examples.images[own], indices, device, augment, draw_seed)
         images = images.contiguous(memory_format=memory_format(images.shape[1:]))
         torch.manual_seed(draw_seed)
-        with device.no_backward_sync(model, enabled=False) if device.world_size > 1 else nullcontext():
-            answer = model(images)
-            each = _losses(answer, examples, own, mirrored, recipe) * weights[own]
-            # Processes are averaged; each counts as much as it holds of the batch.
-            loss = each.sum() * device.world_size / len(indices)
-            device.backward(loss)
+        answer = model(images)
+        each = _losses(answer, examples, own, mirrored, recipe) * weights[own]
+        # Processes are averaged; each counts as much as it holds of the batch.
+        loss = each.sum() * device.world_size / len(indices)
+        device.backward(loss)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         right = (logit_of(answer.detach()) > 0) == examples.positive[own]
