@@ -152,5 +152,6 @@ def _fetch(file: Published, path: Path) -> None:
             where=path,
             found=getattr(error, "reason", error),
             expected=f"the file, or an answer of {file.url} within {TIMEOUT_S:g} s",
-            fix=f"Fetch {file.url} on another machine and put it at {path}; or say weights = 'none' in the plan.",
+            fix=f"Fetch {file.url} on another machine and put it at {path}; or do without: weights = 'none' in the "
+            "plan, --weights none on the command line.",
         ) from error
