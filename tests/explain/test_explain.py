@@ -153,3 +153,9 @@ def test_a_map_of_the_image_alone_is_found_out(taught: Standardised, monkeypatch
     said = randomised(taught, "slab", image, "occlusion")
     assert said.correlation == pytest.approx(1.0)
     assert not said.passed
+
+
+def test_a_backbone_of_timm_has_no_layer_of_its_own() -> None:
+    with pytest.raises(UsageError, match="no layer") as caught:
+        attribution(Standardised(nn.Identity(), 3, 2), "timm:resnet18", torch.rand(1, 3, 91, 109), "grad-cam")
+    assert "occlusion" in caught.value.expected

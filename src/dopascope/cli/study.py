@@ -12,7 +12,7 @@ import typer
 from dopascope.cli import options
 from dopascope.cli.batch_options import CacheOption, WorkersOption
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
-from dopascope.errors import MissingExtraError, SomeScansFailedError, UsageError
+from dopascope.errors import SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
     from dopascope.batch import Outcome
@@ -83,7 +83,7 @@ def run(
     Examples: dopascope study run best --cohort cohort.tsv --out runs/best;
     dopascope study run s3 --cohort cohort.tsv --out runs/s3 --weights none --epochs 20
     """
-    require_learn()
+    _require_learn()
     from dopascope.batch import Runner
     from dopascope.report import study as page
     from dopascope.study import changed, load
@@ -153,7 +153,7 @@ def explain_scan(
 
     Example: dopascope study explain runs/s3 scan.nii.gz --out maps --method integrated-gradients
     """
-    require_learn()
+    _require_learn()
     from dopascope import formats, space
     from dopascope.explain import explain, randomised
     from dopascope.study.trained import networks_of
@@ -186,20 +186,10 @@ def explain_scan(
         )
 
 
-def require_learn() -> None:
-    """Raise MissingExtraError unless what studies need is installed."""
-    import importlib.util
+def _require_learn() -> None:
+    from dopascope.learn.torch_file import require_learn
 
-    needed = ("torch", "timm", "monai", "lightning_fabric", "sklearn")
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "Training needs an optional part of dopascope.",
-            where="[learn]",
-            found=f"not installed: {', '.join(missing)}",
-            expected=", ".join(needed),
-            fix="In the folder of dopascope: pip install -e '.[learn]' -c constraints/cpu.txt",
-        )
+    require_learn("Training", ("torch", "timm", "monai", "lightning_fabric", "sklearn"))
 
 
 def tell(plan: Plan) -> None:

@@ -34,13 +34,6 @@ def lift(channels: Floats, sight: Sight) -> tuple[Floats, NDArray[np.bool_]]:
     shown = channels.reshape(len(sight.intensity), -1, *channels.shape[1:]).sum(0)
     found = np.zeros(MNI_2MM.shape, np.float32)
     seen = np.zeros(MNI_2MM.shape, bool)
-    if sight.view in FLAT:
-        window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None), slice(None))
-        for picture, slices in zip(shown, FLAT[sight.view], strict=True):
-            for place in slices:
-                found[(*window, place)] = picture
-                seen[(*window, place)] = True
-        return found, seen
     if sight.view == "projections":
         raise UsageError(
             "A projection has no map in the head.",
@@ -49,15 +42,16 @@ def lift(channels: Floats, sight: Sight) -> tuple[Floats, NDArray[np.bool_]]:
             expected=", ".join((*FLAT, "volume_4mm", "volume_2mm")),
             fix="Explain a network that sees slices, slabs or the volume.",
         )
-    block = shown[0]
-    if sight.view == "volume_4mm":
-        whole = np.zeros((45, 54, 45), np.float32)
-        inside = np.zeros(whole.shape, bool)
-        window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None),) * 3
-        whole[window], inside[window] = block, True
-        for array, filled in ((whole, found), (inside, seen)):
-            filled[1:, 1:, 1:] = array.repeat(2, 0).repeat(2, 1).repeat(2, 2)
-        return found, seen
-    window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None),) * 3
-    found[window], seen[window] = block, True
+    window = tuple(slice(start, stop) for start, stop in sight.crop) or (slice(None),) * (shown.ndim - 1)
+    if sight.view in FLAT:
+        for picture, slices in zip(shown, FLAT[sight.view], strict=True):
+            for place in slices:
+                found[(*window, place)] = picture
+                seen[(*window, place)] = True
+    elif sight.view == "volume_4mm":
+        whole, inside = np.zeros((45, 54, 45), np.float32), np.zeros((45, 54, 45), bool)
+        whole[window], inside[window] = shown[0], True
+        found[1:, 1:, 1:], seen[1:, 1:, 1:] = (one.repeat(2, 0).repeat(2, 1).repeat(2, 2) for one in (whole, inside))
+    else:
+        found[window], seen[window] = shown[0], True
     return found, seen

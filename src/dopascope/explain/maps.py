@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dopascope import atlas, space
+from dopascope.bundle.occlusion import STRIATUM_MARGIN_MM
 from dopascope.errors import UsageError
 from dopascope.explain.lift import lift
 from dopascope.learn.fit import Standardised, logit_of
@@ -32,8 +33,6 @@ PATCH: Final = 7
 STRIDE: Final = 3
 STEPS: Final = 32
 """Of the path of integrated gradients."""
-STRIATUM_MARGIN_MM: Final = 6.0
-"""The striatum is widened by half the resolution before the share inside it is taken."""
 MEANING: Final = {
     "grad-cam": "where the network's last feature maps speak for what it said",
     "integrated-gradients": "share of each voxel in the logit of 'abnormal', against an image of the background alone",
@@ -151,7 +150,16 @@ def _grad_cam(net: Standardised, network: str, image: Tensor) -> Tensor:
     """Evidence for what was said; the same for every channel, but for the sequence, which looks at slices apart."""
     from captum.attr import LayerGradCam
 
-    layer = net.get_submodule(f"net.{known(network).evidence_layer}")
+    named = known(network).evidence_layer
+    if not named:
+        raise UsageError(
+            "This network names no layer for Grad-CAM.",
+            where="method",
+            found=network,
+            expected=", ".join(one for one in METHODS if one != "grad-cam"),
+            fix="Choose one of these methods.",
+        )
+    layer = net.get_submodule(f"net.{named}")
     with torch.inference_mode():
         said = 1.0 if float(logit_of(net(image))[0]) > 0 else -1.0
 

@@ -27,19 +27,19 @@ TIMEOUT_S: Final = 600
 _LEARN_PACKAGES: Final = ("torch", "onnx", "onnxscript")
 
 
-def require_learn() -> None:
-    """Raise unless torch and its ONNX exporter are installed.
+def require_learn(doing: str = "Converting torch weights", packages: Sequence[str] = _LEARN_PACKAGES) -> None:
+    """Raise unless the packages that `doing` needs are installed; by default torch and its ONNX exporter.
 
     Raises:
         MissingExtraError: with the pip command.
     """
-    missing = [name for name in _LEARN_PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(
-            "Converting torch weights needs an optional part of dopascope.",
+            f"{doing} needs an optional part of dopascope.",
             where="[learn]",
             found=f"not installed: {', '.join(missing)}",
-            expected=", ".join(_LEARN_PACKAGES),
+            expected=", ".join(packages),
             fix="In the folder of dopascope: pip install -e '.[learn]' -c constraints/cpu.txt",
         )
 
