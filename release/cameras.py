@@ -1,7 +1,11 @@
 """Models on cameras that they never saw: the cohort of seven cameras, and its copies blurred to 18 mm.
 
+    python release/cameras.py FIRST --subjects 600 --seed R --others
+    dopascope study run release/first_weights.toml --cohort FIRST/reader.tsv --out RUNS/first
+    (its networks go to WEIGHTS: release/first_weights.toml)
     python release/cameras.py FOLDER --subjects 1000 --seed S
-    dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera --out RUNS/best
+    dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera --weights simulated \
+        --weights-dir WEIGHTS --out RUNS/best
     python release/camera_study.py FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
 
 Models learn from what a reader with doubts said of each scan (`read_abnormal` of truth.tsv), as from clinical reports,
@@ -26,15 +30,17 @@ CAMERAS = (
     "siemens-me-osem-chang-tew",
 )
 """Seven of the ten simulated sites, each with a camera of its own: FBP and OSEM, with and without corrections."""
+OTHERS = ("ge-elegp-osem-map", "mediso-lehr-fbp-chang-tew", "siemens-lehr-osem")
+"""The three others, whose scans first weights are made of: no left-out camera is seen before its test."""
 BLURRED_MM = 18.0
 """Resolution of the degraded copies (FACTS 4.3)."""
 
 
-def make(folder: Path, subjects: int, seed: int, processes: int) -> None:
-    """Simulate, and write `reader.tsv` and `blurred.tsv`; goes on where it was interrupted."""
+def make(folder: Path, subjects: int, seed: int, processes: int, others: bool) -> None:
+    """Simulate, and write `reader.tsv` and, of the seven, `blurred.tsv`; goes on where it was interrupted."""
     from dopascope.simulate import Plan, run
 
-    plan = Plan(subjects=subjects, seed=seed, sites=CAMERAS, ideal=False)
+    plan = Plan(subjects=subjects, seed=seed, sites=OTHERS if others else CAMERAS, ideal=False)
     cohort = run(plan, folder / "cohort", processes=processes)
     truth = {row["scan_id"]: row for row in rows(cohort.with_name("truth.tsv"))}
     scans = rows(cohort)
@@ -42,6 +48,8 @@ def make(folder: Path, subjects: int, seed: int, processes: int) -> None:
         row["label"] = "abnormal" if truth[row["scan_id"]]["read_abnormal"] == "true" else "normal"
         row["path"] = f"cohort/{row['path']}"
     write(folder / "reader.tsv", scans)
+    if others:
+        return
     (folder / "blurred").mkdir(exist_ok=True)
     for row in scans:
         copy = folder / "blurred" / Path(row["path"]).name
@@ -88,8 +96,9 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=1000)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--others", action="store_true", help="the three other sites")
     told = parser.parse_args()
-    make(told.folder, told.subjects, told.seed, told.processes)
+    make(told.folder, told.subjects, told.seed, told.processes, told.others)
 
 
 if __name__ == "__main__":
