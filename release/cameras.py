@@ -4,8 +4,8 @@
     dopascope study run release/first_weights.toml --cohort FIRST/reader.tsv --out RUNS/first
     (its networks go to WEIGHTS: release/first_weights.toml)
     python release/cameras.py FOLDER --subjects 1000 --seed S
-    dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera --weights simulated \
-        --weights-dir WEIGHTS --out RUNS/best
+    dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera \
+        --weights simulated --weights-dir WEIGHTS --out RUNS/best
     python release/camera_study.py FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
 
 Models learn from what a reader with doubts said of each scan (`read_abnormal` of truth.tsv), as from clinical reports,
