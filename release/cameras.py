@@ -5,11 +5,14 @@
     (its networks go to WEIGHTS: release/first_weights.toml)
     python release/cameras.py FOLDER --subjects 1000 --seed S
     dopascope study run best --cohort FOLDER/reader.tsv --also FOLDER/blurred.tsv --leave-out camera \
-        --weights simulated --weights-dir WEIGHTS --out RUNS/best
+        --weights simulated --weights-dir WEIGHTS --epochs 12 --out RUNS/best
+    (s1 and s3 likewise, with --minutes M instead of --epochs: as long for a fold as best's trainings took)
     python release/camera_study.py FOLDER RUNS/best RUNS/s1 RUNS/s3 [--models MODELS]
 
-Models learn from what a reader with doubts said of each scan (`read_abnormal` of truth.tsv), as from clinical reports,
-and are judged against him and against the simulated truth. For research and education. Not a medical device.
+The plans and these commands were committed before S was drawn: it is the number that the first six digits of that
+commit make. Models learn from what a reader with doubts said of each scan (`read_abnormal` of truth.tsv), as from
+clinical reports, and are judged against him and against the simulated truth. For research and education. Not a medical
+device.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def test_the_published_rule_for_every_count_of_votes(counts: tuple[int, int, int
     votes = {name: answer.Vote(count, 5, NEEDED[name]) for name, count in zip(NEEDED, counts, strict=True)}
     acc, sens, spec = counts
     modules_agree = (sens >= 2) == (spec >= 4)
-    assert answer.verdict_of(votes, THREE) == (("normal", "reduced")[acc >= 3] if modules_agree else "uncertain")
+    assert answer.verdict_of(votes, 0.5, THREE) == (("normal", "reduced")[acc >= 3] if modules_agree else "uncertain")
 
 
 def test_a_network_votes_above_the_threshold_not_at_it() -> None:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Verdict = Literal["normal", "reduced", "uncertain"]
 
 NO_PROBABILITY: Final = "These networks grade regions; they give no probability for the scan as a whole."
+NO_GRADES: Final = "These networks judge the scan as a whole; they grade no regions."
 MAX_LOGIT: Final = 30.0
 """Logits are cut here: a float32 probability cannot be told from 0 or 1 long before."""
 
@@ -109,8 +110,12 @@ def vote(probabilities: Floats, group: Group) -> Vote:
     return Vote(int((probabilities > group.threshold).sum()), len(probabilities), group.votes_needed)
 
 
-def verdict_of(votes: Mapping[str, Vote], rule: VoteRule) -> Verdict:
-    """The deciding group's vote where the groups that must agree do; else uncertain."""
+def verdict_of(votes: Mapping[str, Vote], p: float, rule: VoteRule) -> Verdict:
+    """By the shown probability where the rule has an uncertain range; else the deciding group's vote where the groups
+    that must agree do, and uncertain where they do not."""
+    if rule.uncertain_between is not None:
+        low, high = rule.uncertain_between
+        return "normal" if p < low else "reduced" if p >= high else "uncertain"
     if len({votes[name].verdict for name in rule.agree}) > 1:
         return "uncertain"
     return votes[rule.decides].verdict
@@ -127,12 +132,14 @@ def calibrated(p: float, calibration: Calibration | None) -> float:
 
 def answer(raw: Mapping[str, NDArray[Any]], spec: BundleSpec) -> Prediction:
     """The prediction from the outputs of one image, each `(members, ...)`."""
-    shared = _shared(spec)
-    if spec.vote is not None:
-        return Prediction(**shared, **_voted(raw, spec, spec.vote))
+    if spec.vote is None and spec.grades is None:
+        raise ValueError(f"bundle {spec.id} is a {spec.kind}: it has no answer of this kind")
+    found = _shared(spec)
     if spec.grades is not None:
-        return Prediction(**shared, **_graded(raw, spec.grades))
-    raise ValueError(f"bundle {spec.id} is a {spec.kind}: it has no answer of this kind")
+        found |= _graded(raw, spec.grades)
+    if spec.vote is not None:
+        found |= _voted(raw, spec, spec.vote)
+    return Prediction(**found)
 
 
 def _shared(spec: BundleSpec) -> dict[str, Any]:
@@ -140,7 +147,7 @@ def _shared(spec: BundleSpec) -> dict[str, Any]:
     return {
         "bundle_id": spec.id,
         "title": spec.title,
-        "networks": sum(output.shape[0] for output in spec.outputs.values()),
+        "networks": sum(spec.outputs[name].shape[0] for name in _asked(spec)),
         "calibrated": spec.calibration is not None,
         "calibration": _calibration_text(spec),
         "trained_on": spec.training.summary,
@@ -148,7 +155,16 @@ def _shared(spec: BundleSpec) -> dict[str, Any]:
         "papers": tuple(f"{paper.citation}, doi {paper.doi}" for paper in spec.papers),
         "limits": tuple(spec.limits),
         "model_sha256": spec.files["model.onnx"],
+        "grades": None,
+        "reasons": {},
     }
+
+
+def _asked(spec: BundleSpec) -> list[str]:
+    """Outputs whose networks are different ones: grades beside a vote are the same networks'."""
+    if spec.vote is not None:
+        return list(spec.vote.groups)
+    return [spec.grades.output] if spec.grades is not None else list(spec.outputs)
 
 
 def _calibration_text(spec: BundleSpec) -> str:
@@ -158,21 +174,23 @@ def _calibration_text(spec: BundleSpec) -> str:
 
 
 def _voted(raw: Mapping[str, NDArray[Any]], spec: BundleSpec, rule: VoteRule) -> dict[str, Any]:
-    members = {name: sigmoid(logits_of(raw[name], spec.outputs[name])) for name in rule.groups}
+    logits = {name: logits_of(raw[name], spec.outputs[name]) for name in rule.groups}
+    members = {name: sigmoid(values) for name, values in logits.items()}
     votes = {name: vote(members[name], group) for name, group in rule.groups.items()}
     shown = members[rule.probability]
     low, high = (calibrated(float(p), spec.calibration) for p in (shown.min(), shown.max()))
+    mean = shown.mean() if rule.mean == "probability" else sigmoid(logits[rule.probability].mean())
+    p = calibrated(float(mean), spec.calibration)
     return {
-        "p_abnormal": calibrated(float(shown.mean()), spec.calibration),
+        "p_abnormal": p,
         "member_probabilities": {name: tuple(map(float, values)) for name, values in members.items()},
         "votes": votes,
-        "verdict": verdict_of(votes, rule),
+        "verdict": verdict_of(votes, p, rule),
         "verdict_rule": rule.source,
-        "grades": None,
         "interval": (min(low, high), max(low, high)),
         "interval_means": f"lowest and highest of the {len(shown)} networks of the group {rule.probability}: "
         "how far they differ, not a confidence interval",
-        "reasons": {"grades": "These networks judge the scan as a whole; they grade no regions."},
+        "reasons": {} if spec.grades else {"grades": NO_GRADES},
     }
 
 

@@ -97,7 +97,22 @@ class VoteRule(Part):
     """Groups that must vote alike; where they do not, the verdict is "uncertain"."""
     probability: Name
     """The group whose mean probability is shown, and whose evidence is mapped."""
+    mean: Literal["probability", "logit"] = "probability"
+    """What of this group's networks is averaged."""
+    uncertain_between: tuple[Probability, Probability] | None = None
+    """Where given, the verdict follows the shown probability, not the votes: "normal" below the first, "reduced" from
+    the second on, "uncertain" between them."""
     source: Sentence
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.uncertain_between is not None:
+            low, high = self.uncertain_between
+            if low > high:
+                raise ValueError("uncertain_between: the first must not be above the second")
+            if self.agree:
+                raise ValueError("agree and uncertain_between contradict each other")
+        return self
 
 
 class GradeRule(Part):
@@ -108,7 +123,7 @@ class GradeRule(Part):
     grades: list[Sentence]
     """From normal to worst."""
     reduced_from: Sentence
-    """The verdict is "reduced" when any region has this grade or a worse one."""
+    """Without a vote rule, the verdict is "reduced" when any region has this grade or a worse one."""
     source: Sentence
 
 
@@ -178,8 +193,8 @@ class BundleSpec(Part):
     def _parts_agree(self) -> Self:
         if (self.calibration is None) == (self.calibration_reason is None):
             raise ValueError("give either a calibration or the reason why there is none")
-        if self.kind == "classifier" and (self.vote is None) == (self.grades is None):
-            raise ValueError("a classifier has either a vote rule or a grade rule")
+        if self.kind == "classifier" and self.vote is None and self.grades is None:
+            raise ValueError("a classifier has a vote rule, a grade rule, or both")
         if missing := {MODEL_FILE, CARD_FILE} - self.files.keys():
             raise ValueError(f"files: {', '.join(sorted(missing))} not listed")
         if self.licence.file is not None and self.licence.file not in self.files:

@@ -140,6 +140,28 @@ def compare(runs: RunsArgument, json: options.JsonOption = False) -> None:
         data(line)
 
 
+@app.command("bundle")
+@verb
+def bundle(
+    run: RunArgument,
+    target: Annotated[Path, typer.Argument(help="The bundle's folder; must not exist.", metavar="FOLDER")],
+    name: Annotated[str, typer.Option("--id", help="Its name, as `models list` will show it.", metavar="NAME")],
+    title: Annotated[str, typer.Option("--title", help="A line for people.", metavar="TEXT")],
+    licence: Annotated[
+        str, typer.Option("--licence", help="Under which the weights may be used (SPDX).", metavar="SPDX")
+    ] = "LicenseRef-not-stated",
+    holder: Annotated[str, typer.Option("--holder", help="Whose they are.", metavar="NAME")] = "not stated",
+) -> None:
+    """Make a bundle of a run's final networks, which `models add` installs and `read` asks.
+
+    Example: dopascope study bundle runs/mine bundles/mine --id mine --title "Slab networks of our scans"
+    """
+    _require_learn()
+    from dopascope.convert.study_bundle import Named, bundle_of_run
+
+    data(str(bundle_of_run(run, target, Named(name, title, licence, holder))))
+
+
 @app.command("explain")
 @verb
 def explain_scan(

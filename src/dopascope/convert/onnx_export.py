@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,7 +25,23 @@ PARITY: Final = 1e-4
 """Largest difference of a probability between torch and ONNX Runtime that is accepted."""
 
 
-def to_onnx(groups: Mapping[str, Sequence[nn.Module]], example: Tensor, *, image: str) -> bytes:
+@dataclass(frozen=True)
+class Part:
+    """Some columns of a group's answer `(B, networks, columns)`, as an output of its own."""
+
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    """Of one network's columns in the output `(B, networks, *shape)`."""
+
+
+def to_onnx(
+    groups: Mapping[str, Sequence[nn.Module]],
+    example: Tensor,
+    *,
+    image: str,
+    parts: Mapping[str, Mapping[str, Part]] | None = None,
+) -> bytes:
     """Groups of networks that see the same image as ONNX bytes.
 
     One network of each group is exported; its graph is repeated with the weights of the others, which saves most
@@ -34,6 +51,7 @@ def to_onnx(groups: Mapping[str, Sequence[nn.Module]], example: Tensor, *, image
         groups: output name to its networks, all of one architecture, with one tensor `(B, ...)` as answer.
         example: an image `(B, ...)` with B of 2 or more; the first axis becomes the free batch.
         image: name of the input.
+        parts: of some groups, outputs by name that stand in the place of the group's own.
 
     Returns:
         A model whose outputs are `(B, networks, ...)`. The same weights give the same bytes.
@@ -53,14 +71,19 @@ def to_onnx(groups: Mapping[str, Sequence[nn.Module]], example: Tensor, *, image
         more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image)
         nodes += more_nodes
         weights += more_weights
-        outputs.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+        found = {output: shape}
+        if parts and output in parts:
+            more_nodes, more_weights, found = _divided(output, len(members), parts[output])
+            nodes += more_nodes
+            weights += more_weights
+        outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, one) for name, one in found.items()]
     if not exported:
         raise BundleError("There is no network to export.", where="groups")
     model = next(iter(exported.values()))
     for field, content in (("node", nodes), ("initializer", weights), ("output", outputs)):
         model.graph.ClearField(field)
         getattr(model.graph, field).extend(content)
-    _plain(model, {image, *groups})
+    _plain(model, {image, *(one.name for one in model.graph.output)})
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -175,6 +198,25 @@ def _repeated(
     weights += [numpy_helper.from_array(value, f"{output}.{name}") for name, value in shared.items()]
     shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim[1:]]
     return nodes, weights, ["batch", len(members), *shape]
+
+
+def _divided(
+    output: str, networks: int, parts: Mapping[str, Part]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], dict[str, list[int | str]]]:
+    """Nodes and constants that cut a group's answer into outputs, and their shapes."""
+    from onnx import helper, numpy_helper
+
+    nodes, constants = [], []
+    shapes: dict[str, list[int | str]] = {}
+    for name, part in parts.items():
+        numbers = {"start": [part.start], "stop": [part.stop], "axis": [2], "shape": [0, networks, *part.shape]}
+        inputs = {key: f"{output}.{name}.{key}" for key in numbers}
+        constants += [numpy_helper.from_array(np.array(value, np.int64), inputs[key]) for key, value in numbers.items()]
+        cut = f"{output}.{name}.cut"
+        nodes.append(helper.make_node("Slice", [output, inputs["start"], inputs["stop"], inputs["axis"]], [cut]))
+        nodes.append(helper.make_node("Reshape", [cut, inputs["shape"]], [name]))
+        shapes[name] = ["batch", networks, *part.shape]
+    return nodes, constants, shapes
 
 
 def _plain(model: onnx.ModelProto, kept: set[str]) -> None:

@@ -66,6 +66,7 @@ def render(run: Run) -> str:
             folds=run.metrics["folds"],
             fold_means=_fold_means(run.metrics["folds"]),
             subgroups=[study_words.subgroup(one) for one in run.metrics["subgroups"]],
+            grades=[study_words.grade(one) for one in run.metrics.get("grades", [])],
             seeds=study_words.seed_noise(run.metrics["seed_noise"]),
             plots=all_plots(run, run.metrics["positive"]),
             errors=_errors(run),

@@ -107,6 +107,12 @@ def difference(one: dict[str, Any]) -> tuple[str, str, str]:
     return what, size, f"{one['p_holm']:.3f}" if one["p_holm"] >= 0.001 else "< 0.001"
 
 
+def grade(one: dict[str, Any]) -> tuple[str, str, int, list[str]]:
+    """A network's grades of one region beside the table's."""
+    cells = [estimate(one[name]) for name in ("kappa", "same", "within_one", "most_frequent")]
+    return one["member"], one["region"], one["n"], cells
+
+
 def calibration(pooled: dict[str, Any], answers: dict[str, Any]) -> list[str]:
     """How far the probabilities can be taken at their word."""
     answer = pooled["readers"]["answer"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dopascope.score.agreement import weighted_kappa, weighted_kappa_of_people
 from dopascope.score.auroc import auroc, auroc_of_people
 from dopascope.score.bootstrap import Estimate, estimates_of_people
 from dopascope.score.calibrate import Calibration, fit_calibration
@@ -41,5 +42,7 @@ __all__ = [
     "paired_permutation",
     "precision_recall_curve",
     "roc_curve",
+    "weighted_kappa",
+    "weighted_kappa_of_people",
     "wilson_interval",
 ]

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
+from dopascope.learn.fit import NO_GRADE
 from dopascope.study.material import Material
-from dopascope.study.people import FINAL
+from dopascope.study.people import FINAL, GRADES
+from dopascope.study.plan import Plan
 
 Floats = NDArray[np.float64]
 PLAN: Final = "plan.toml"
@@ -25,6 +27,7 @@ PREDICTIONS: Final = "predictions.tsv"
 FINAL_PREDICTIONS: Final = "predictions-final.tsv"
 FURTHER_PREDICTIONS: Final = "predictions-also.tsv"
 TRAINING_PREDICTIONS: Final = "predictions-training.tsv"
+GRADE_PREDICTIONS: Final = "predictions-grades.tsv"
 ERRORS: Final = "errors.npz"
 COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
 MOST_ERRORS: Final = 48
@@ -48,6 +51,8 @@ class Lines:
     """The answer for the scans that it learned from: in sample without inner folds, else out of fold."""
     by_seed: dict[str, Floats]
     """Member -> p(abnormal) (N, seeds)."""
+    grades: dict[str, Floats]
+    """Member -> probability of each region's grades (N, regions, grades)."""
 
     def part(self, kept: NDArray[np.bool_]) -> Lines:
         """The test scans (N,) that are kept."""
@@ -58,6 +63,7 @@ class Lines:
             verdicts=[verdict for verdict, keep in zip(self.verdicts, kept, strict=True) if keep],
             possible=None if self.possible is None else self.possible[kept],
             by_seed={name: p[kept] for name, p in self.by_seed.items()},
+            grades={name: p[kept] for name, p in self.grades.items()},
         )
 
 
@@ -76,6 +82,27 @@ def write_predictions(out: Path, lines: Sequence[Lines], apart: Sequence[Lines],
         for row, p in zip(one.train_rows, one.train_p, strict=True)
     ]
     _write(out / TRAINING_PREDICTIONS, trained, [])
+
+
+def write_grades(out: Path, plan: Plan, lines: Sequence[Lines], material: Material) -> None:
+    """`predictions-grades.tsv`: a line for each scan of the folds, network that grades, and region."""
+    head = ("scan_id", "participant_id", "fold", "member", "region", "true", "grade", *(f"p_{one}" for one in GRADES))
+    found = []
+    for member in plan.networks:
+        if (true := material.grades(member)) is None:
+            continue
+        for one in lines:
+            if one.fold == FINAL:
+                continue
+            for at, row in enumerate(one.rows):
+                for region, column in enumerate(member.grades):
+                    p = one.grades[member.name][at, region]
+                    known = "n/a" if true[row, region] == NO_GRADE else GRADES[true[row, region]]
+                    said = (known, GRADES[int(p.argmax())], *(f"{value:.6f}" for value in p))
+                    found.append((*_who(material, row), one.fold, member.name, column, *said))
+    if found:
+        text = "".join("\t".join(line) + "\n" for line in (head, *sorted(found)))
+        provenance.write_text(out / GRADE_PREDICTIONS, text)
 
 
 def _tested(lines: Sequence[Lines], material: Material) -> list[tuple[str, ...]]:

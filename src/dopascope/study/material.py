@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dopascope.batch.viewing import Seen
 from dopascope.errors import UnsuitableError
 from dopascope.quant.rule import shipped_rule
+from dopascope.study.people import grades_of
 from dopascope.study.plan import NetworkMember, Plan, TabularMember
 from dopascope.tasks import tabular
 from dopascope.tasks.classify import Sight
@@ -36,6 +37,10 @@ class Material:
     def images(self, member: NetworkMember) -> torch.Tensor:
         """(N, C, I, J[, K]) for a network."""
         return sight_of(member).images(self.seen.views[member.view], [one["references"] for one in self.seen.records])
+
+    def grades(self, member: NetworkMember) -> NDArray[np.int_] | None:
+        """(N, regions) that a network learns beside the label, or None."""
+        return grades_of(self.seen.scans, member.grades) if member.grades else None
 
     def features(self, member: TabularMember) -> tuple[Floats, list[str]]:
         """(N, F) for a simple model, and the names of its columns.

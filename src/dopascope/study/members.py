@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
+from dopascope.errors import UsageError
 from dopascope.learn import checkpoint
 from dopascope.learn.fit import weights_sha256
 from dopascope.learn.log import Epoch, log_text
 from dopascope.learn.recipe import Recipe
 from dopascope.learn.weights import first_weights
+from dopascope.nets import NETWORKS, known
 from dopascope.study.material import Material, sight_of
 from dopascope.study.plan import NetworkMember, TabularMember
 from dopascope.tasks import classify
@@ -39,6 +41,8 @@ class Asked:
     """For the scans it learned from."""
     test: Floats
     """For the others."""
+    grades: Floats | None
+    """For the others, of networks that grade regions: probability of each grade (N, 4, 5)."""
     facts: dict[str, Any]
 
 
@@ -66,6 +70,14 @@ def check(member: NetworkMember, weights: Weights) -> None:
 
     parse(member.augment)
     Recipe(**member.training.model_dump())
+    if member.grades and known(member.network).output_shape != classify.GRADING:
+        raise UsageError(
+            "This network grades no regions.",
+            where=f"{member.name}: grades",
+            found=member.network,
+            expected=", ".join(name for name, one in NETWORKS.items() if one.output_shape == classify.GRADING),
+            fix="Leave grades and grade_weight out, or take another network.",
+        )
     classify.new_network(member.network, sight_of(member), 1, weights.state, weights.source)
 
 
@@ -106,6 +118,7 @@ def ask_network(
         return kept
     net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
     recipe = Recipe(**member.training.model_dump())
+    grades = material.grades(member)
     prior = float(material.positive[train].mean())
     trained = classify.train(
         net,
@@ -113,6 +126,7 @@ def ask_network(
         material.positive[train],
         recipe,
         seed=seed,
+        grades=None if grades is None else grades[train],
         augment=member.augment,
         watched=(images[seen], material.positive[seen]) if len(seen) else None,
         folder=folder,
@@ -132,7 +146,8 @@ def ask_network(
         "weights_sha256": weights_sha256(net),
         "last": asdict(trained.log[-1]),
     }
-    asked = Asked(classify.logits(net, images[train]), classify.logits(net, images[test]), facts)
+    tested, graded = classify.logits_and_grades(net, images[test])
+    asked = Asked(classify.logits(net, images[train]), tested, graded if member.grades else None, facts)
     if keep_weights:
         _write_npz(folder / WEIGHTS, {name: value.cpu().numpy() for name, value in net.state_dict().items()})
     provenance.write_text(folder / checkpoint.LOG, log_text(trained.log))
@@ -152,7 +167,9 @@ def ask_tabular(
 ) -> Asked:
     """Fit a simple model on the rows `train` and ask it about `test`."""
     model = Tabular(member.model, seed).fit(features[train], material.positive[train])
-    return Asked(model.logits(features[train]), model.logits(features[test]), {"model": member.model, "seed": seed})
+    return Asked(
+        model.logits(features[train]), model.logits(features[test]), None, {"model": member.model, "seed": seed}
+    )
 
 
 def _key(member: NetworkMember, seed: int, source: str, rows: Sequence[Sequence[str]]) -> str:
@@ -167,13 +184,14 @@ def _kept(folder: Path, key: str) -> Asked | None:
         if facts["key"] != key:
             return None
         with np.load(folder / ANSWERS, allow_pickle=False) as stored:
-            return Asked(stored["train"], stored["test"], facts)
+            return Asked(stored["train"], stored["test"], stored.get("grades"), facts)
     except (OSError, ValueError, KeyError):
         return None
 
 
 def _keep(folder: Path, asked: Asked) -> None:
-    _write_npz(folder / ANSWERS, {"train": asked.train, "test": asked.test})
+    graded = {} if asked.grades is None else {"grades": asked.grades}
+    _write_npz(folder / ANSWERS, {"train": asked.train, "test": asked.test, **graded})
     provenance.write_text(folder / FACTS, json.dumps(asked.facts, indent=2) + "\n")
 
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from dopascope import score
 from dopascope.errors import DopascopeError
+from dopascope.learn.fit import NO_GRADE
 from dopascope.quant.conditions import SIMULATED
 from dopascope.score import Confusion
 from dopascope.study.folder import Lines
 from dopascope.study.material import Material
-from dopascope.study.people import FINAL
+from dopascope.study.people import FINAL, GRADES
 from dopascope.study.plan import Plan
 
 Floats = NDArray[np.float64]
@@ -70,6 +71,8 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         "subgroups": _subgroups(folds, material),
         "seed_noise": _seed_noise(folds, material),
     }
+    if graded := _graded(plan, folds, material):
+        found["grades"] = graded
     if any(len(one.rows) for one in apart):
         found["also"] = _of_lines(apart, material)
     if final:
@@ -238,6 +241,39 @@ def _small(p: Floats, rows: NDArray[np.int_], material: Material) -> dict[str, A
     known = score.estimates_of_people(figures, p, positive, [material.people[row] for row in rows], draws=1000)
     right = int(((p >= 0.5) == positive).sum())
     return {"n": len(p), **{name: one.as_dict() for name, one in known.items()}, "accuracy": _share(right, len(p))}
+
+
+def _graded(plan: Plan, lines: Sequence[Lines], material: Material) -> list[dict[str, Any]]:
+    """How the grades of each network and region agree with the table's, beside always the most frequent grade."""
+    rows = np.concatenate([one.rows for one in lines])
+    found = []
+    for member in plan.networks:
+        if (every := material.grades(member)) is None:
+            continue
+        told = np.concatenate([one.grades[member.name] for one in lines]).argmax(2)
+        for region, column in enumerate(member.grades):
+            true, said = every[rows, region], told[:, region]
+            known = true != NO_GRADE
+            n = int(known.sum())
+            people = [material.people[row] for row in rows[known]]
+            apart = np.abs(said[known] - true[known])
+            kappa = score.weighted_kappa_of_people(said[known], true[known], len(GRADES), people)
+            found.append(
+                {
+                    "member": member.name,
+                    "region": column,
+                    "n": n,
+                    "kappa": kappa.as_dict() if np.isfinite(kappa.value) else {"value": None, "reason": "one grade"},
+                    "same": _share(int((apart == 0).sum()), n),
+                    "within_one": _share(int((apart <= 1).sum()), n),
+                    "most_frequent": _share(int(np.bincount(true[known]).max()), n),
+                    "confusion": [
+                        [int(((true[known] == a) & (said[known] == b)).sum()) for b in range(len(GRADES))]
+                        for a in range(len(GRADES))
+                    ],
+                }
+            )
+    return found
 
 
 def _seed_noise(lines: Sequence[Lines], material: Material) -> dict[str, Any]:

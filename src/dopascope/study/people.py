@@ -13,8 +13,11 @@ from dopascope.cohort import leaks
 from dopascope.cohort.scan import CohortScan
 from dopascope.cohort.splits import Place, k_fold, leave_one_out
 from dopascope.errors import UnsuitableError
+from dopascope.learn.fit import NO_GRADE
 from dopascope.study.plan import Labels, Plan, Validation
 
+GRADES = ("0", "1", "2", "3", "4")
+"""Normal, borderline, moderately reduced, strongly reduced, almost missing."""
 FINAL = "final"
 """Name of the final model's fold."""
 FINAL_FOLDS = 5
@@ -95,6 +98,26 @@ def further(scans: Sequence[CohortScan], of: Sequence[CohortScan], labels: Label
             if not right:
                 raise _unfit("A further scan does not belong to the cohort.", f"scan {scan.name}", found, expected)
     return sorted(scans, key=lambda scan: scan.name)
+
+
+def grades_of(scans: Sequence[CohortScan], columns: Sequence[str]) -> NDArray[np.int_]:
+    """Grades (N, regions) from columns of the table, `NO_GRADE` where they hold `n/a`.
+
+    Raises:
+        UnsuitableError: a column is not there, or a cell is no grade.
+    """
+    found = np.full((len(scans), len(columns)), NO_GRADE)
+    for at, column in enumerate(columns):
+        for row, scan in enumerate(scans):
+            cell = scan.cells.get(column, scan.further.get(column))
+            if cell in (None, "n/a"):
+                continue
+            if cell not in GRADES:
+                raise _unfit("A grade is none.", f"scan {scan.name}, column {column}", str(cell), ", ".join(GRADES))
+            found[row, at] = int(cell)
+        if (found[:, at] == NO_GRADE).all():
+            raise _unfit("No scan has a grade.", f"column {column}", "n/a for all", "grades of some scans at least")
+    return found
 
 
 def _first(scans: Sequence[CohortScan]) -> list[CohortScan]:

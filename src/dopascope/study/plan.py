@@ -14,6 +14,7 @@ from dopascope.errors import UsageError
 
 FORM: Final = "dopascope.plan/1"
 PRESETS: Final = ("s1", "s3", "best")
+GRADED_REGIONS: Final = 4
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Text = Annotated[str, Field(min_length=1)]
@@ -61,6 +62,7 @@ class Training(Part):
     early_stopping: Annotated[int, Field(ge=0)] = 0
     imbalance: Literal["both", "loss", "sampler", "none"] = "none"
     positive_weight: Positive = 1.0
+    grade_weight: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["32", "bf16"] = "32"
     minutes: Positive | None = None
 
@@ -81,6 +83,9 @@ class NetworkMember(Part):
     crop: list[tuple[int, int]] = []
     """First and one past the last index of each axis; empty for the whole view."""
     augment: list[dict[str, Any]] = []
+    grades: list[Text] = []
+    """Columns of the cohort table with the grades, 0 normal to 4 almost missing, of right and left caudate and right
+    and left putamen, which are learned beside the scan's label; `n/a` where not known."""
     training: Training
     seeds: Annotated[list[int], Field(min_length=1)] = [1]
 
@@ -194,6 +199,10 @@ class Plan(Part):
             watches = self.validation.watched > 0 and not self.validation.inner
             if training.early_stopping and not watches:
                 raise ValueError(f"{member.name}: early_stopping needs validation.watched (and inner = 0)")
+            if len(member.grades) not in (0, GRADED_REGIONS):
+                raise ValueError(f"{member.name}: grades needs {GRADED_REGIONS} columns, or none")
+            if bool(member.grades) != bool(training.grade_weight):
+                raise ValueError(f"{member.name}: grades and training.grade_weight go together")
         return self
 
     @property

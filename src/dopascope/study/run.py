@@ -21,7 +21,7 @@ from dopascope.errors import UsageError
 from dopascope.learn.log import Epoch
 from dopascope.study import answer, members, people
 from dopascope.study.answer import Combined, p_of
-from dopascope.study.folder import PLAN, SPLITS, Lines, environment, write_errors, write_predictions
+from dopascope.study.folder import PLAN, SPLITS, Lines, environment, write_errors, write_grades, write_predictions
 from dopascope.study.material import Material
 from dopascope.study.metrics import measure
 from dopascope.study.people import FINAL, Fold
@@ -84,6 +84,8 @@ def run_study(
     watch = watch or Watch()
     scans = people.chosen(read_cohort(cohort), plan.labels)
     people.folds(scans, plan)  # whatever is wrong with them is said before scans are read
+    for one in plan.networks:
+        people.grades_of(scans, one.grades)
     more = [] if also is None else people.further(read_cohort(also), scans, plan.labels)
     first = {one.name: members.weights_of(one, weights_folder) for one in plan.networks}
     for one in plan.networks:
@@ -102,6 +104,7 @@ def run_study(
     lines = [one.part(one.rows < len(usable)) for one in answered]
     apart = [one.part(one.rows >= len(usable)) for one in answered if one.fold != FINAL]
     write_predictions(out, lines, apart, material)
+    write_grades(out, plan, lines, material)
     write_errors(out, lines, material, SHOWN)
     provenance.write_text(out / "environment.json", json.dumps(environment(), indent=2) + "\n")
     figures = measure(plan, lines, apart, material)
@@ -142,6 +145,21 @@ def _claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
     provenance.write_text(written, text)
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a fold's members say, a column each."""
+
+    train: Floats
+    """Logits (N, M) for the training set; NaN for scans that were only watched."""
+    test: Floats
+    """Logits (N, M) for the scans asked about."""
+    by_seed: dict[str, Floats]
+    """Member -> logits (N, seeds) for the scans asked about."""
+    grades: dict[str, Floats]
+    """Member -> probability of each region's grades (N, regions, grades) for the scans asked about."""
+    facts: list[dict[str, Any]]
+
+
 class _Study:
     """What every fold of a study needs."""
 
@@ -160,39 +178,45 @@ class _Study:
         """Train every member, combine them, and ask about the fold's test scans."""
         names = [one.name for one in self._plan.members]
         if self._plan.validation.inner:
-            train, test, by_seed, facts = self._nested(fold)
+            told = self._nested(fold)
             truth = self._material.positive[fold.train]
-            combined = answer.fit_answer(self._plan.answer, names, train, truth, fold.inner)
+            combined = answer.fit_answer(self._plan.answer, names, told.train, truth, fold.inner)
         else:
-            train, test, by_seed, facts = self._plain(fold)
+            told = self._plain(fold)
             combined = answer.without_inner(self._plan.answer, names)
-        told = {"fold": fold.name, "answer": combined.as_dict(names), "trainings": facts}
-        provenance.write_text(self._folder(fold) / "fold.json", json.dumps(told, indent=2) + "\n")
-        return self._lines(fold, combined, train, test, by_seed)
+        record = {"fold": fold.name, "answer": combined.as_dict(names), "trainings": told.facts}
+        provenance.write_text(self._folder(fold) / "fold.json", json.dumps(record, indent=2) + "\n")
+        return self._lines(fold, combined, told)
 
-    def _plain(self, fold: Fold) -> tuple[Floats, Floats, dict[str, Floats], list[dict[str, Any]]]:
-        """Logits of members that learned from the whole training set: of it, and of the test set."""
+    def _plain(self, fold: Fold) -> _Told:
+        """Of members that learned from the whole training set."""
         learned, watched = fold.train[~fold.watched], fold.train[fold.watched]
         if self._plan.validation.watch_test:
             watched = fold.test
         train = np.full((len(fold.train), len(self._plan.members)), np.nan)
         test = np.empty((len(fold.asked), len(self._plan.members)))
-        by_seed, facts = {}, []
+        by_seed: dict[str, Floats] = {}
+        graded: dict[str, Floats] = {}
+        facts: list[dict[str, Any]] = []
         for column, member in enumerate(self._plan.members):
             asked = [self._ask(fold, member.name, seed, learned, fold.asked, watched, "") for seed in member.seeds]
             train[~fold.watched, column] = np.mean([one.train for one in asked], 0)
             test[:, column] = np.mean([one.test for one in asked], 0)
             by_seed[member.name] = np.stack([one.test for one in asked], 1)
+            graded |= _mean_grades(member.name, [one.grades for one in asked])
             facts += [{"member": member.name, **one.facts} for one in asked]
-        return train, test, by_seed, facts
+        return _Told(train, test, by_seed, graded, facts)
 
-    def _nested(self, fold: Fold) -> tuple[Floats, Floats, dict[str, Floats], list[dict[str, Any]]]:
-        """Out-of-fold logits of the training set, and for the test set the mean over the inner trainings."""
+    def _nested(self, fold: Fold) -> _Told:
+        """The training set out of fold, and the test set by the mean over the inner trainings."""
         numbers = sorted(set(fold.inner.tolist()))
         train = np.empty((len(fold.train), len(self._plan.members)))
         test = np.zeros((len(fold.asked), len(self._plan.members)))
-        by_seed, facts = {}, []
+        by_seed: dict[str, Floats] = {}
+        graded: dict[str, Floats] = {}
+        facts: list[dict[str, Any]] = []
         for column, member in enumerate(self._plan.members):
+            grades: list[Floats | None] = []
             seeds = np.zeros((len(fold.asked), len(member.seeds)))
             for number in numbers:
                 held = fold.inner == number
@@ -204,10 +228,12 @@ class _Study:
                 answers = np.stack([one.test for one in asked], 1)
                 train[held, column] = answers[: int(held.sum())].mean(1)
                 seeds += answers[int(held.sum()) :] / len(numbers)
+                grades += [None if one.grades is None else one.grades[int(held.sum()) :] for one in asked]
                 facts += [{"member": member.name, "inner": number, **one.facts} for one in asked]
             test[:, column] = seeds.mean(1)
             by_seed[member.name] = seeds
-        return train, test, by_seed, facts
+            graded |= _mean_grades(member.name, grades)
+        return _Told(train, test, by_seed, graded, facts)
 
     def _ask(
         self,
@@ -242,8 +268,8 @@ class _Study:
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in fold.name)
         return self._out / f"fold-{safe}"
 
-    def _lines(self, fold: Fold, combined: Combined, train: Floats, test: Floats, by_seed: dict[str, Floats]) -> Lines:
-        truth = self._material.positive
+    def _lines(self, fold: Fold, combined: Combined, told: _Told) -> Lines:
+        truth, train, test = self._material.positive, told.train, told.test
         known = np.isfinite(train).all(1)
         readers = {"answer": combined.p(test)}
         if len(self._plan.members) > 1:
@@ -261,5 +287,12 @@ class _Study:
             possible=None if combined.conformal is None else combined.conformal.possible(p),
             train_rows=fold.train[known],
             train_p=combined.p(train[known]),
-            by_seed={name: p_of(logits) for name, logits in by_seed.items()},
+            by_seed={name: p_of(logits) for name, logits in told.by_seed.items()},
+            grades=told.grades,
         )
+
+
+def _mean_grades(name: str, asked: Sequence[Floats | None]) -> dict[str, Floats]:
+    """Mean probability of each grade over a member's networks, under its name; nothing of members that do not grade."""
+    told = [one for one in asked if one is not None]
+    return {name: np.mean(told, 0)} if told else {}

@@ -17,9 +17,12 @@ from dopascope.learn.log import Epoch
 from dopascope.learn.recipe import Recipe
 from dopascope.learn.sampling import seed_of
 from dopascope.nets import create, known
+from dopascope.nets.dat_spect import GRADES, REGIONS
 from dopascope.nets.weights import fill
 from dopascope.space.views import VIEWS
 
+GRADING = (1 + REGIONS * GRADES,)
+"""Shape of the answer of networks that grade regions beside the scan's logit."""
 FIRST_WEIGHTS = 1
 """Stands for the drawing of first weights among a training's seeds; epochs count from 0 on batch 0."""
 
@@ -94,14 +97,18 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    grades: NDArray[np.int_] | None = None,
     augment: Sequence[dict[str, object]] = (),
     watched: tuple[torch.Tensor, NDArray[np.bool_]] | None = None,
     folder: Path | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
-    """Train a network on the images (N, C, ...) of `Sight` and their truth (N,); see `learn.fit.fit`."""
+    """Train a network on the images (N, C, ...) of `Sight` and their truth (N,); see `learn.fit.fit`.
+
+    `grades` (N, regions) are those of regions, `NO_GRADE` where not known, for networks that answer them.
+    """
     net.adjust(images)
-    examples = Examples(images, torch.from_numpy(positive))
+    examples = Examples(images, torch.from_numpy(positive), None if grades is None else torch.from_numpy(grades))
     seen = None if watched is None else Examples(watched[0], torch.from_numpy(watched[1]))
     return fit(
         net,
@@ -118,6 +125,17 @@ def train(
 def logits(net: torch.nn.Module, images: torch.Tensor) -> NDArray[np.float64]:
     """Logits (N,) of "abnormal"."""
     return logit_of(answers(net, images)).double().cpu().numpy()
+
+
+def logits_and_grades(
+    net: torch.nn.Module, images: torch.Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Logits (N,) of "abnormal", and of networks that grade regions the probability of each grade (N, 4, 5)."""
+    said = answers(net, images)
+    logits = logit_of(said).double().cpu().numpy()
+    if said.shape[1:] != GRADING:
+        return logits, None
+    return logits, said[:, 1:].double().unflatten(1, (REGIONS, GRADES)).softmax(2).cpu().numpy()
 
 
 def _wrong(name: str, found: object, expected: str) -> UsageError:
