@@ -45,10 +45,11 @@ def test_version(run) -> None:  # type: ignore[no-untyped-def]
     assert run("--version").stdout == f"dopascope {__version__}\n"
 
 
-def test_read_writes_three_files_and_prints_the_ratios(run, scan: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_read_writes_its_files_and_prints_the_ratios(run, scan: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     done = run("read", scan, "--out", tmp_path / "out", "--age", 70, "--sex", "F")
     assert done.exit_code == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["reading.json", "report.html", "report.pdf"]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["evidence-dopascope-dat.nii.gz", "reading.json", "report.html", "report.pdf"]
     assert "putamen_left" in done.stdout
     assert "Not a medical device" in done.stdout
     assert "Report:" in done.stderr

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from dopascope.bundle import answer
 from dopascope.bundle.spec import Calibration, Group, OutputSpec, VoteRule
@@ -60,3 +61,27 @@ def test_calibration_is_logistic_on_the_logit() -> None:
     half = Calibration(method="logistic", slope=0.5, intercept=0.0, scans=1, data="x")
     assert answer.calibrated(0.8, half) == pytest.approx(2 / 3)
     assert 0 < answer.calibrated(0.0, half) < answer.calibrated(1.0, half) < 1
+
+
+@pytest.mark.parametrize(
+    ("p", "verdict"), [(0.39, "normal"), (0.4, "uncertain"), (0.69, "uncertain"), (0.7, "reduced")]
+)
+def test_an_uncertain_range_decides_by_the_probability(p: float, verdict: str) -> None:
+    rule = VoteRule(
+        groups={"scan": Group(threshold=0.5, votes_needed=1)},
+        decides="scan",
+        probability="scan",
+        uncertain_between=(0.4, 0.7),
+        source="a test",
+    )
+    for reduced in (0, 1):
+        assert answer.verdict_of({"scan": answer.Vote(reduced, 1, 1)}, p, rule) == verdict
+
+
+@pytest.mark.parametrize(
+    "changes", [{"uncertain_between": (0.7, 0.4)}, {"uncertain_between": (0.4, 0.7), "agree": ["acc"]}]
+)
+def test_an_uncertain_range_that_cannot_be_meant(changes: dict[str, object]) -> None:
+    known = {"groups": {"acc": Group(threshold=0.5, votes_needed=1)}, "decides": "acc", "probability": "acc"}
+    with pytest.raises(ValidationError, match="uncertain_between"):
+        VoteRule(**known, source="a test", **changes)

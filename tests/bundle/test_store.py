@@ -58,18 +58,36 @@ def test_inspect_is_bundle_json_after_checking(zipped: Path, models_dir: Path) -
         store.list_models(models_dir)
     assert "models remove linear" in caught.value.fix
     store.remove("linear", models_dir)
-    assert store.list_models(models_dir) == []
+    assert added(models_dir) == []
     assert list(models_dir.iterdir()) == []
 
 
+def added(models_dir: Path) -> list[str]:
+    """Ids of the models that were added, in order."""
+    return [one.id for one in store.list_models(models_dir) if one.folder.parent == models_dir]
+
+
+def test_the_shipped_reader_can_be_used_and_not_removed(make_folder, five_votes, models_dir: Path) -> None:
+    name = store.SHIPPED_READER
+    assert store.load(name, models_dir).id == name
+    assert store.inspect(name, models_dir)["licence"]["spdx"] == "Apache-2.0"
+    with pytest.raises(UsageError, match="a part of dopascope"):
+        store.remove(name, models_dir)
+    assert (store.SHIPPED / name / "bundle.json").is_file()
+    store.add(make_folder(five_votes, id=name), models_dir=models_dir)
+    assert store.load(name, models_dir).spec.title == "A linear model"  # one's own stands before it
+    store.remove(name, models_dir)
+    assert store.load(name, models_dir).spec.title != "A linear model"
+
+
 def test_default_readers_come_first_and_in_order(make_folder, five_votes, models_dir: Path) -> None:
-    assert store.list_models(models_dir) == []
-    assert default_readers(models_dir) == []
+    assert added(models_dir) == []
+    assert default_readers(models_dir) == [store.SHIPPED_READER]
     for name in ("aaa", "dat-spect-regional", "dat-spect-ud", "dat-spect-robust"):
         store.add(make_folder(five_votes, name=name, id=name), models_dir=models_dir)
     expected = ["dat-spect-ud", "dat-spect-robust", "dat-spect-regional"]
-    assert [one.id for one in store.list_models(models_dir)] == [*expected, "aaa"]
-    assert [one.id for one in default_readers(models_dir)] == expected
+    assert added(models_dir) == [*expected, "aaa"]
+    assert default_readers(models_dir) == expected
     assert store.load("aaa", models_dir).id == "aaa"
 
 
@@ -114,7 +132,7 @@ def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
     assert store.default_models_dir() == tmp_path / "dopascope" / "models"
-    assert store.list_models() == []
+    assert [one.id for one in store.list_models()] == [store.SHIPPED_READER]
 
 
 def rezipped(source: Path, target: Path, change: Callable[[zipfile.ZipFile, dict[str, bytes]], None]) -> Path:

@@ -25,7 +25,7 @@ NAMES = [recipe.id for recipe in RECIPES]
 
 @pytest.mark.data
 def test_the_three_bundles_are_the_default_readers(models_dir: Path) -> None:
-    assert [one.id for one in default_readers(models_dir)] == NAMES == list(store.DEFAULT_READERS)
+    assert default_readers(models_dir) == NAMES == list(store.DEFAULT_READERS)
     for found in store.list_models(models_dir):
         assert found.licence == "MIT"
         assert (found.folder / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")

@@ -18,3 +18,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "cohort"
     plan = Plan(subjects=24, seed=31, sites=SITE_NAMES, mix=parse_mix("healthy=.5,pd=.5"), ideal=False)
     return run(plan, folder, processes=1)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all runs here keep their registered scans."""
+    return tmp_path_factory.mktemp("cache")

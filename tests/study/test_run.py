@@ -33,18 +33,12 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def done(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(simulated: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished nested run."""
     out = tmp_path_factory.mktemp("runs") / "nested"
-    run_study(parse(NESTED, where="test"), simulated, out)
+    run_study(parse(NESTED, where="test"), simulated, out, cache=cache)
     page.write(out)
     return out
-
-
-@pytest.fixture(scope="session")
-def cache(done: Path) -> Path:
-    """The registered scans, for every other run here."""
-    return done.parent / "study.cache"
 
 
 @pytest.fixture

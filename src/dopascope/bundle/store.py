@@ -25,6 +25,9 @@ from dopascope.errors import BundleError, UsageError
 
 DEFAULT_READERS: Final = ("dat-spect-ud", "dat-spect-robust", "dat-spect-regional")
 """The bundles that `read` uses by default once they are installed, in this order."""
+SHIPPED_READER: Final = "dopascope-dat"
+"""The bundle that comes with dopascope: `read` asks it where none of the default readers is installed."""
+SHIPPED: Final = Path(__file__).parent / "shipped"
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -55,29 +58,25 @@ def default_models_dir() -> Path:
 
 
 def list_models(models_dir: str | Path | None = None) -> list[InstalledModel]:
-    """Every installed bundle, default readers first, then by name; hashes are checked.
+    """Every installed bundle and the one that ships, default readers first, then by name; hashes are checked.
 
     Raises:
-        BundleError: an installed bundle is damaged or was changed.
+        BundleError: a bundle is damaged or was changed.
     """
-    root = _root(models_dir)
-    names = [path.name for path in root.iterdir() if _is_bundle(path)] if root.is_dir() else []
     order = {name: rank for rank, name in enumerate(DEFAULT_READERS)}
-    return [_installed(root / name) for name in sorted(names, key=lambda name: (order.get(name, len(order)), name))]
+    found = sorted(_known(models_dir).items(), key=lambda one: (order.get(one[0], len(order)), one[0]))
+    return [_installed(folder) for _, folder in found]
 
 
-def default_readers(models_dir: str | Path | None = None, *, threads: int = 1) -> list[Bundle]:
-    """The bundles that `read` asks by default, loaded, in order; empty when none is installed.
-
-    Raises:
-        BundleError: one of them is damaged or was changed.
-    """
+def default_readers(models_dir: str | Path | None = None) -> list[str]:
+    """Names of the bundles that `read` asks by default, in order: those of `DEFAULT_READERS` that are installed, and
+    where none is, the one that ships."""
     root = _root(models_dir)
-    return [Bundle.load(root / name, threads=threads) for name in DEFAULT_READERS if _is_bundle(root / name)]
+    return [name for name in DEFAULT_READERS if _is_bundle(root / name)] or [SHIPPED_READER]
 
 
 def load(name: str, models_dir: str | Path | None = None, *, threads: int = 1) -> Bundle:
-    """The installed bundle called `name`, ready to answer.
+    """The installed or shipped bundle called `name`, ready to answer.
 
     Raises:
         UsageError: no installed bundle has that name.
@@ -166,6 +165,14 @@ def remove(name: str, models_dir: str | Path | None = None) -> None:
         UsageError: no installed bundle has that name.
     """
     folder = _folder(name, models_dir)
+    if folder.parent == SHIPPED:
+        raise UsageError(
+            "This model is a part of dopascope.",
+            where=folder,
+            found=name,
+            expected="the name of a model that was added",
+            fix="Read without it: --model none, or name other models.",
+        )
     # Out of sight first: an interrupted removal leaves no half bundle under its name.
     hidden = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
     os.replace(folder, hidden / name)
@@ -180,18 +187,23 @@ def _is_bundle(folder: Path) -> bool:
     return not folder.name.startswith(".") and (folder / spec.SPEC_FILE).is_file()
 
 
+def _known(models_dir: str | Path | None) -> dict[str, Path]:
+    """Name -> folder of every bundle; an installed one takes the place of a shipped one of its name."""
+    roots = [one for one in (SHIPPED, _root(models_dir)) if one.is_dir()]
+    return {path.name: path for root in roots for path in sorted(root.iterdir()) if _is_bundle(path)}
+
+
 def _folder(name: str, models_dir: str | Path | None) -> Path:
-    root = _root(models_dir)
-    known = sorted(path.name for path in root.iterdir() if _is_bundle(path)) if root.is_dir() else []
+    known = _known(models_dir)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,63}", name) or name not in known:
         raise UsageError(
             "No installed model has this name.",
-            where=root,
+            where=_root(models_dir),
             found=name,
-            expected=", ".join(known) or "nothing is installed here",
+            expected=", ".join(sorted(known)),
             fix="dopascope models list; to add the expert networks: dopascope models add dat-spect-ud FOLDER",
         )
-    return root / name
+    return known[name]
 
 
 def _installed(folder: Path) -> InstalledModel:
@@ -202,6 +214,8 @@ def _installed(folder: Path) -> InstalledModel:
             raise BundleError("A bundle lies under another name.", where=folder, found=found.id, expected=folder.name)
     except BundleError as error:
         error.fix = f"Remove it (dopascope models remove {folder.name}) and add it again."
+        if folder.parent == SHIPPED:
+            error.fix = "Install dopascope again: a file of it was changed."
         raise
     return InstalledModel(
         found.id,

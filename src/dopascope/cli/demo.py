@@ -134,14 +134,14 @@ def _read_one(job: Job) -> Outcome:
 
 def _read(job: Job) -> tuple[Examination, str]:
     from dopascope import formats, provenance, report
+    from dopascope.bundle import default_readers
     from dopascope.reading import Choices, Reading, examine, reopen
-    from dopascope.reading.readers import installed_readers
 
     image = formats.load(job.scan)
     finished = job.folder / "reading.json"
     if finished.exists():
         earlier = Reading.model_validate_json(finished.read_text(encoding="utf-8"))
-        same_readers = [one.id for one in earlier.readers if one.kind != "rule"] == installed_readers(job.models_dir)
+        same_readers = [one.id for one in earlier.readers if one.kind != "rule"] == default_readers(job.models_dir)
         if same_readers and earlier.scan.sha256 == provenance.sha256_of(job.scan):
             return reopen(image, earlier), " (kept)"
     examination = examine(image, Choices(models_dir=job.models_dir))

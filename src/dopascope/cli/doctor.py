@@ -141,11 +141,12 @@ def _models(models_dir: Path | None) -> Finding:
 
     found = store.list_models(models_dir)
     where = models_dir or store.default_models_dir()
-    if not found:
+    if store.default_readers(models_dir) == [store.SHIPPED_READER]:
         return Finding(
             "models",
             "ok",
-            f"none in {where}: `read` uses the binding-ratio rule alone",
+            f"none added in {where}: `read` asks {store.SHIPPED_READER}, which has seen simulated scans only, and the "
+            "binding-ratio rule",
             "dopascope models add dat-spect-ud FOLDER",
         )
     return Finding("models", "ok", f"in {where}, hashes right: " + ", ".join(bundle.id for bundle in found))

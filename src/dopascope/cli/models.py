@@ -35,8 +35,8 @@ def list_models(models_dir: options.ModelsDirOption = None, json: options.JsonOp
         return
     for bundle in found:
         data(f"{bundle.id:<24} {bundle.kind:<12} {bundle.title}  ({bundle.licence})")
-    if not found:
-        say("No models are installed: `read` uses the binding-ratio rule alone.")
+    if store.default_readers(models_dir) == [store.SHIPPED_READER]:
+        say(f"No reader was added: `read` asks {store.SHIPPED_READER}, which has seen simulated scans only.")
         say("  To add the expert networks: dopascope models add dat-spect-ud FOLDER (docs/models.md)")
 
 

@@ -99,7 +99,7 @@ class _Parts(nn.Module):
         if said.ndim == 2:
             return (said,)
         chosen = _PARTS if self.graded else {SCAN: _PARTS[SCAN]}
-        return tuple(said[:, :, one.start : one.stop].unflatten(2, one.shape or (1,)) for one in chosen.values())
+        return tuple(said[:, :, one.start : one.stop].reshape(*said.shape[:2], *one.shape) for one in chosen.values())
 
 
 def bundle_of_run(run: Path, target: Path, named: Named) -> Path:

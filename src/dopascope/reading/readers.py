@@ -28,7 +28,7 @@ class MadeEvidence:
 
 
 def chosen(models: tuple[str, ...] | None, models_dir: Path | None) -> list[Bundle]:
-    """The bundles to ask, in order: those named, or every default reader that is installed.
+    """The bundles to ask, in order: those named, or the default readers (`store.default_readers`).
 
     Raises:
         UsageError: a name that is not installed.
@@ -37,19 +37,9 @@ def chosen(models: tuple[str, ...] | None, models_dir: Path | None) -> list[Bund
     if models == RULE_ALONE:
         return []
     if models is None:
-        models = tuple(installed_readers(models_dir))
+        models = tuple(store.default_readers(models_dir))
     root = models_dir or store.default_models_dir()
     return [_loaded(name, root, _stamp(root / name / SPEC_FILE)) for name in models]
-
-
-def installed_readers(models_dir: Path | None) -> list[str]:
-    """The names of the default readers that are installed, in the order they are asked.
-
-    Raises:
-        BundleError: an installed bundle is damaged or was changed.
-    """
-    installed = {found.id for found in store.list_models(models_dir)}
-    return [name for name in store.DEFAULT_READERS if name in installed]
 
 
 @lru_cache(maxsize=8)

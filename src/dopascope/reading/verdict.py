@@ -1,6 +1,7 @@
 """One verdict out of several readers, and what is said when they differ.
 
-The lead reader is the first of the list (the expert ensembles where installed, else the binding-ratio rule).
+The lead reader is the first of the list: the expert ensembles where installed, else the reader that ships with
+dopascope, and with `--model none` the binding-ratio rule.
 Its answer stands unless another reader says the opposite, which makes the verdict uncertain. A reader that
 is itself uncertain does not overrule a decided one, but the disagreement is named. An unusual passport or a
 registration that was not accepted makes every verdict uncertain.

@@ -61,7 +61,8 @@ def render(run: Run) -> str:
             also=[(name, _cells(one)) for name, one in run.metrics.get("also", {}).get("readers", {}).items()],
             differences=[study_words.difference(one) for one in pooled["differences"]],
             classes=[_class(one) for one in pooled["readers"]["answer"]["classes"]],
-            calibration=study_words.calibration(pooled, run.answers),
+            calibration=study_words.calibration(pooled, run.answers)
+            + study_words.bracket(run.metrics.get("bracket"), run.plan["validation"].get("leave_out", "")),
             three_way=study_words.three_way(pooled),
             folds=run.metrics["folds"],
             fold_means=_fold_means(run.metrics["folds"]),

@@ -135,6 +135,23 @@ def calibration(pooled: dict[str, Any], answers: dict[str, Any]) -> list[str]:
     return lines
 
 
+def bracket(found: dict[str, Any] | None, place: str) -> list[str]:
+    """What a probability may come to at a camera or site that drifts as the left-out ones did."""
+    if found is None:
+        return []
+    if "reason" in found:
+        return [found["reason"]]
+    ranges = [
+        f"{p:g}: {low:.2f} to {high:.2f}" for p, low, high in zip(found["p"], found["low"], found["high"], strict=True)
+    ]
+    few = f" Left out with too few scans: {', '.join(found['left_out'])}." if found["left_out"] else ""
+    return [
+        f"Calibration bracket: what a probability comes to when a new {place} drifts as one of the "
+        f"{len(found['places'])} left-out ones did, lowest and highest. {'; '.join(ranges)}. It holds the noise of "
+        f"few scans too, and a {place} unlike all of them may lie outside.{few}"
+    ]
+
+
 def three_way(pooled: dict[str, Any]) -> list[str]:
     """What the third answer is worth."""
     known = {name: estimate(one) for name, one in pooled["three_way"].items()}

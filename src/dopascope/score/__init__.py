@@ -5,6 +5,7 @@ from __future__ import annotations
 from dopascope.score.agreement import weighted_kappa, weighted_kappa_of_people
 from dopascope.score.auroc import auroc, auroc_of_people
 from dopascope.score.bootstrap import Estimate, estimates_of_people
+from dopascope.score.bracket import Bracket, fit_bracket
 from dopascope.score.calibrate import Calibration, fit_calibration
 from dopascope.score.compare import Difference, delong, difference_over_people, holm, mcnemar, paired_permutation
 from dopascope.score.conformal import Conformal, fit_conformal
@@ -13,6 +14,7 @@ from dopascope.score.curves import Curve, average_precision, net_benefit, precis
 from dopascope.score.probability import Slope, adaptive_ece, brier, calibration_slope, chance_ece, log_loss
 
 __all__ = [
+    "Bracket",
     "Calibration",
     "ClassFigures",
     "Conformal",
@@ -33,6 +35,7 @@ __all__ = [
     "difference_over_people",
     "estimates_of_people",
     "exact_interval",
+    "fit_bracket",
     "fit_calibration",
     "fit_conformal",
     "holm",

@@ -28,6 +28,8 @@ LEAST_OF_CLASS: Final = 5
 """Scans of either class below which a subgroup has no figures."""
 THRESHOLDS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Of the decision curve (TRIPOD+AI: 5 to 50 %)."""
+BRACKETED: Final = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+"""Probabilities whose calibration bracket is shown."""
 
 
 def _cut(figure: str) -> Callable[[Floats, Bools], float]:
@@ -71,6 +73,8 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         "subgroups": _subgroups(folds, material),
         "seed_noise": _seed_noise(folds, material),
     }
+    if plan.validation.leave_out is not None:
+        found["bracket"] = _bracket(folds, material)
     if graded := _graded(plan, folds, material):
         found["grades"] = graded
     if any(len(one.rows) for one in apart):
@@ -241,6 +245,24 @@ def _small(p: Floats, rows: NDArray[np.int_], material: Material) -> dict[str, A
     known = score.estimates_of_people(figures, p, positive, [material.people[row] for row in rows], draws=1000)
     right = int(((p >= 0.5) == positive).sum())
     return {"n": len(p), **{name: one.as_dict() for name, one in known.items()}, "accuracy": _share(right, len(p))}
+
+
+def _bracket(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
+    """What the answer's probabilities may come to at another camera or site: see `score.fit_bracket`."""
+    readers, positive, _ = _joined(lines, material)
+    places = [one.fold for one in lines for _ in one.rows]
+    try:
+        bracket = score.fit_bracket(readers["answer"], positive, places)
+    except DopascopeError as error:
+        return {"reason": f"{error.what} {error.found}"}
+    low, high = bracket(BRACKETED)
+    return {
+        "places": {name: one.as_dict() for name, one in bracket.places.items()},
+        "left_out": dict(bracket.left_out),
+        "p": list(BRACKETED),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
 
 
 def _graded(plan: Plan, lines: Sequence[Lines], material: Material) -> list[dict[str, Any]]:

@@ -185,7 +185,7 @@ def _models(models_dir: Path | None) -> list[dict[str, str]]:
         installed = {one.id: one for one in store.list_models(models_dir)}
     except BundleError as error:
         return [{"id": error.where, "title": f"damaged: {error.what}", "model_sha256": "", "licence": ""}]
-    asked = [installed[name] for name in store.DEFAULT_READERS if name in installed]
+    asked = [installed[name] for name in store.default_readers(models_dir)]
     return [{name: str(getattr(one, name)) for name in ("id", "title", "model_sha256", "licence")} for one in asked]
 
 
