@@ -17,7 +17,7 @@ $(VENV)/.core: pyproject.toml constraints/cpu.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the development tools into $(VENV) ..."
-	@$(PIP) install --quiet -e '.[learn,dev]' -c constraints/cpu.txt
+	@$(PIP) install --quiet -e '.[learn,web,dev]' -c constraints/cpu.txt
 	@touch $@
 
 demo: $(VENV)/.core

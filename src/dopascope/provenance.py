@@ -50,10 +50,11 @@ def now() -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` when the block ends well, and vanishes when not.
 
-    The temporary name keeps the suffixes, since writers choose the format by them.
+    The temporary name keeps the suffixes, since writers choose the format by them. A private file can be read by this
+    account alone, at every moment.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _use_default_mode(temporary)
+        if not private:
+            _use_default_mode(temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

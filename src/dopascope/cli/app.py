@@ -21,6 +21,7 @@ from dopascope.cli import (
     quantify,
     read,
     selftest,
+    serve,
     simulate,
     study,
 )
@@ -45,6 +46,7 @@ app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("deidentify")(deidentify.deidentify)
 app.command("audit-claim")(audit_claim.audit_claim)
+app.command("serve")(serve.serve)
 app.add_typer(study.app, name="study")
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")

@@ -1,0 +1,94 @@
+"""`dopascope serve`: the web app on this machine."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from dopascope.cli import options
+from dopascope.cli.talk import say, verb
+from dopascope.errors import MissingExtraError, UsageError
+
+PACKAGES = ("flask", "flask_wtf", "sqlalchemy", "alembic", "argon2", "waitress", "zxcvbn")
+"""What `[web]` brings."""
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of everything that the app keeps; default: the user's data folder.", metavar="DIR"
+    ),
+]
+DatabaseOption = Annotated[
+    str, typer.Option("--database", help="Address of a database; default: SQLite in the data folder.", metavar="URL")
+]
+HostOption = Annotated[str, typer.Option("--host", help="Address to answer at.", metavar="ADDRESS")]
+PortOption = Annotated[int, typer.Option("--port", help="Port to answer at.", min=1, max=65535)]
+ProxyOption = Annotated[
+    bool, typer.Option("--behind-proxy", help="A proxy of yours with TLS stands in front and sets X-Forwarded-*.")
+]
+TrustedOption = Annotated[
+    list[str],
+    typer.Option("--trusted-host", help="Host name that browsers may name; repeat for several.", metavar="NAME"),
+]
+RegistrationOption = Annotated[
+    str, typer.Option("--registration", help="Who may make an account.", metavar="invitation|open")
+]
+WorkersOption = Annotated[int, typer.Option("--workers", help="Processes that read scans.", min=1, max=64)]
+
+
+@verb
+def serve(
+    data: DataOption = None,
+    database: DatabaseOption = "",
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    behind_proxy: ProxyOption = False,
+    trusted_host: TrustedOption = [],  # noqa: B006  (typer copies it)
+    registration: RegistrationOption = "invitation",
+    workers: WorkersOption = 1,
+    models_dir: options.ModelsDirOption = None,
+) -> None:
+    """Serve the web app: accounts, uploads, readings and their history. Ctrl-C ends it.
+
+    Examples: dopascope serve; dopascope serve --data /srv/dopascope --behind-proxy --trusted-host scans.example.org
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "The web app needs packages that are not installed.",
+            where="[web]",
+            found=f"not installed: {', '.join(missing)}",
+            expected=", ".join(PACKAGES),
+            fix="In the folder of dopascope: pip install -e '.[web]'",
+        )
+    if registration not in ("invitation", "open"):
+        raise UsageError(
+            "There is no such policy.", where="--registration", found=registration, expected="invitation or open"
+        )
+    from dopascope.web.serve import serve as run
+    from dopascope.web.settings import Settings
+
+    run(
+        Settings(
+            data=data or default_data(),
+            database=database,
+            host=host,
+            port=port,
+            behind_proxy=behind_proxy,
+            trusted_hosts=tuple(trusted_host),
+            registration=cast(Literal["invitation", "open"], registration),
+            workers=workers,
+            models_dir=models_dir,
+        ),
+        say,
+    )
+
+
+def default_data() -> Path:
+    """Where the app keeps everything unless another folder is named."""
+    from platformdirs import user_data_path
+
+    return user_data_path("dopascope", appauthor=False) / "web"

@@ -1,0 +1,88 @@
+"""The forms of the pages: what each takes, and nothing else."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from flask_wtf.file import MultipleFileField
+from wtforms import DecimalField, PasswordField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.validators import DataRequired, Length, NumberRange, Optional, Regexp
+
+from dopascope.web.passwords import LONGEST
+from dopascope.web.tables import ROLES
+
+_NAME = [
+    DataRequired("Give a user name."),
+    Length(2, 64, "2 to 64 characters."),
+    Regexp(r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", message="Letters, digits and . _ @ - only."),
+]
+_ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]
+    """Name and password."""
+
+    name = StringField("User name", [DataRequired("Give a user name."), Length(max=64)])
+    password = PasswordField("Password", _ANY_PASSWORD)
+    submit = SubmitField("Log in")
+
+
+class AccountForm(FlaskForm):  # type: ignore[misc]
+    """A new account. The role is never asked for: it follows from the invitation."""
+
+    name = StringField("User name", _NAME)
+    password = PasswordField("Password", _ANY_PASSWORD)
+    submit = SubmitField("Make the account")
+
+
+class SetupForm(AccountForm):
+    """The first account."""
+
+    token = StringField("Setup token", [DataRequired("Give the token that the server printed.")])
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """Another password."""
+
+    old = PasswordField("Password now", _ANY_PASSWORD)
+    new = PasswordField("New password", _ANY_PASSWORD)
+    submit = SubmitField("Change the password")
+
+
+class InviteForm(FlaskForm):  # type: ignore[misc]
+    """An invitation."""
+
+    role = SelectField("Role", choices=[(one, one) for one in ROLES])
+    submit = SubmitField("Make an invitation")
+
+
+class UploadForm(FlaskForm):  # type: ignore[misc]
+    """Scans to read."""
+
+    files = MultipleFileField("Scan: a DICOM or NIfTI file, all files of a series, or a zip")
+    age = DecimalField("Age, years", [Optional(), NumberRange(0, 120, "0 to 120 years.")])
+    sex = SelectField(
+        "Sex",
+        choices=[("", "as the file says"), ("F", "female"), ("M", "male")],
+        default="",
+        coerce=lambda one: one or "",
+    )
+    submit = SubmitField("Read")
+
+
+class NoteForm(FlaskForm):  # type: ignore[misc]
+    """A comment, or after the signature an addendum."""
+
+    text = TextAreaField("Comment", [DataRequired("Write something."), Length(max=4000)])
+    submit = SubmitField("Add")
+
+
+class SignForm(FlaskForm):  # type: ignore[misc]
+    """A signature: the password is asked again."""
+
+    conclusion = TextAreaField("Conclusion", [DataRequired("Write what you conclude."), Length(max=4000)])
+    password = PasswordField("Your password", _ANY_PASSWORD)
+    submit = SubmitField("Sign")
+
+
+class OnlyToken(FlaskForm):  # type: ignore[misc]
+    """A button: the token against forged requests alone."""

@@ -1,0 +1,75 @@
+"""The server and its workers as processes of one command."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+
+from dopascope.processes import one_thread_each
+from dopascope.web import worker
+from dopascope.web.app import create_app, setup_token
+from dopascope.web.database import Database
+from dopascope.web.settings import Settings
+
+THREADS = 8
+"""Requests that are answered at the same time; a page that watches a job holds one."""
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Answer until interrupted; workers end with the server, and their jobs are taken up again at the next start.
+
+    Raises:
+        UsageError: settings that would open the app to strangers.
+        OSError: the port is taken, or the data folder cannot be written.
+    """
+    import waitress
+
+    app = create_app(settings)
+    server = waitress.create_server(
+        app,
+        host=settings.host,
+        port=settings.port,
+        threads=THREADS,
+        max_request_body_size=settings.largest_upload + (1 << 20),
+        ident="",
+        clear_untrusted_proxy_headers=True,
+    )
+    children = start_workers(settings)
+    base = app.extensions["dopascope_database"]
+    try:
+        for line in welcome(settings, base):
+            say(line)
+        server.run()
+    finally:
+        server.close()
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join(timeout=10)
+
+
+def start_workers(settings: Settings) -> list[multiprocessing.process.BaseProcess]:
+    """Workers, each a process that ends with this one."""
+    context = multiprocessing.get_context("spawn")
+    children = [
+        context.Process(target=worker.main, args=(settings,), name=f"worker-{number}")
+        for number in range(settings.workers)
+    ]
+    with one_thread_each():
+        for child in children:
+            child.start()
+    return [*children]
+
+
+def welcome(settings: Settings, base: Database) -> list[str]:
+    """What is said when the server answers: where, and how to make the first account."""
+    address = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
+    token = setup_token(settings, base)
+    if token is None:
+        return [f"dopascope answers at {address}", "Ctrl-C ends it."]
+    return [
+        f"dopascope answers at {address}",
+        "There is no account yet. Make the first one, once, at:",
+        f"  {address}/setup?token={token}",
+        "Ctrl-C ends it.",
+    ]

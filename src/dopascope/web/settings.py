@@ -1,0 +1,135 @@
+"""What an installation of the web app decides, and the secrets that it makes for itself."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from dopascope import provenance
+from dopascope.errors import UsageError
+
+MIB: Final = 1 << 20
+SECRETS_FILE: Final = "secrets.json"
+SETUP_FILE: Final = "setup-token"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the server, with its unit."""
+
+    data: Path
+    """Folder of everything that the app keeps: database, uploads, readings, secrets. Mode 0700."""
+    database: str = ""
+    """SQLAlchemy URL; empty for SQLite in `data`."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    behind_proxy: bool = False
+    """TLS ends at a proxy of yours, which sets X-Forwarded-For, -Proto and -Host."""
+    trusted_hosts: tuple[str, ...] = ()
+    """Host names that requests may name; empty for this machine alone."""
+    registration: Literal["invitation", "open"] = "invitation"
+    """Who may make an account: only who was invited, or anybody who reaches the page."""
+    idle_minutes: float = 30.0
+    """A session ends after so long without a request."""
+    session_hours: float = 12.0
+    """A session ends so long after log-in, whatever happens."""
+    largest_upload: int = 512 * MIB
+    """Bytes of one upload."""
+    quota: int = 20 * 1024 * MIB
+    """Bytes that one user may keep."""
+    workers: int = 1
+    read_minutes: float = 10.0
+    """Time after which reading one upload is given up."""
+    child_memory: int = 6 * 1024 * MIB
+    """Bytes of address space of the process that reads an upload."""
+    models_dir: Path | None = None
+    """Of the readers; the user's data folder by default."""
+    testing: bool = field(default=False, repr=False)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach the app by TLS."""
+        return self.behind_proxy
+
+    @property
+    def url(self) -> str:
+        """Of the database."""
+        return self.database or f"sqlite:///{self.data.absolute() / 'dopascope.sqlite'}"
+
+    def check(self) -> None:
+        """Refuse what would open the app to strangers.
+
+        Raises:
+            UsageError: it would be reached from other machines without TLS, or a number cannot be meant.
+        """
+        if not self.behind_proxy and not _loopback(self.host):
+            raise UsageError(
+                "Other machines would reach the app without encryption.",
+                where="--host",
+                found=self.host,
+                expected="127.0.0.1, ::1 or localhost; or a proxy with TLS in front, and --behind-proxy",
+                fix="Leave --host out, or put a proxy with TLS in front and say --behind-proxy (docs/web.md).",
+            )
+        if self.behind_proxy and not self.trusted_hosts:
+            raise UsageError(
+                "The app does not know the name that it is reached by.",
+                where="--trusted-host",
+                found="none",
+                expected="the host name in your users' address bar",
+                fix="Add --trusted-host NAME.",
+            )
+        for name in ("idle_minutes", "session_hours", "largest_upload", "quota", "workers", "read_minutes"):
+            if getattr(self, name) <= 0:
+                raise UsageError(
+                    "This setting cannot be meant.", where=name, found=getattr(self, name), expected="above 0"
+                )
+
+    def prepare(self) -> None:
+        """Make the data folder and its parts, readable by this account alone."""
+        for folder in (self.data, self.uploads, self.readings, self.incoming):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    @property
+    def uploads(self) -> Path:
+        """Stored uploads, a folder each."""
+        return self.data / "uploads"
+
+    @property
+    def readings(self) -> Path:
+        """Finished readings, a folder each."""
+        return self.data / "readings"
+
+    @property
+    def incoming(self) -> Path:
+        """Uploads on their way in; swept at start."""
+        return self.data / "incoming"
+
+    def secret(self, name: Literal["cookies", "audit"]) -> str:
+        """A secret of this installation, made when first asked for; file mode 0600."""
+        path = self.data / SECRETS_FILE
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if name not in known:
+            known[name] = secrets.token_hex(32)
+            write_private(path, json.dumps(known))
+        found: str = known[name]
+        return found
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this account can read, whole or not at all."""
+    with provenance.replacing(path, private=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,109 @@
+"""Uploads on disk: streamed in, named by us, owned by one row of the database."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from werkzeug.datastructures import FileStorage
+
+from dopascope.errors import UsageError
+
+SUFFIXES: Final = (".nii.gz", ".nii", ".dcm", ".zip", ".img", ".hdr", ".mgz", ".mgh", ".png", ".jpg", ".jpeg")
+"""Endings that are kept, because formats are told apart by them; of any other name nothing is kept."""
+MOST_FILES: Final = 5000
+BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What came in."""
+
+    name: str
+    files: int
+    size: int
+    sha256: str
+
+
+def store(files: Sequence[FileStorage], folder: Path) -> Stored:
+    """Write the files of one form into a new folder under names of our own.
+
+    Files that differ in their ending alone (`.hdr` and `.img`) stay together.
+
+    Raises:
+        UsageError: no file, an empty one, or too many.
+        OSError: the disk refuses; nothing is left.
+    """
+    given = [one for one in files if one.filename]
+    if not 0 < len(given) <= MOST_FILES:
+        raise UsageError(
+            "Nothing can be read from this.",
+            where="files",
+            found=f"{len(given)} files",
+            expected=f"1 to {MOST_FILES} files",
+            fix="Choose a scan: a file, all files of a series, or a zip.",
+        )
+    folder.mkdir(mode=0o700)
+    try:
+        return _written(given, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _written(files: Sequence[FileStorage], folder: Path) -> Stored:
+    stems: dict[str, int] = {}
+    digests, size = [], 0
+    for one in files:
+        stem, suffix = parted(str(one.filename))
+        number = stems.setdefault(stem, len(stems) + 1)
+        path = folder / f"{number:06}{suffix}"
+        if path.exists():  # the same name twice, from two folders
+            number = stems[f"{stem}/{len(stems)}"] = len(stems) + 1
+            path = folder / f"{number:06}{suffix}"
+        written, digest = _copied(one.stream, path)
+        if not written:
+            raise UsageError("A file is empty.", where="files", found=str(one.filename), fix="Copy it again.")
+        size += written
+        digests.append(digest)
+    whole = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+    first = PurePosixPath(str(files[0].filename).replace("\\", "/"))
+    name = first.parts[0] if len(files) > 1 and len(first.parts) > 1 else first.name
+    return Stored(name[:255], len(files), size, digests[0] if len(digests) == 1 else whole)
+
+
+def parted(name: str) -> tuple[str, str]:
+    """A name without its known ending, and the ending."""
+    lowered = name.lower()
+    for suffix in SUFFIXES:
+        if lowered.endswith(suffix):
+            return lowered[: -len(suffix)], suffix
+    return lowered, ""
+
+
+def _copied(source: IO[bytes], path: Path) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    with open(path, "xb") as stream:
+        while block := source.read(BLOCK):
+            size += len(block)
+            digest.update(block)
+            stream.write(block)
+    return size, digest.hexdigest()
+
+
+def scan_of(folder: Path) -> Path:
+    """What is read: the one file of an upload, or the folder of several."""
+    files = sorted(folder.iterdir())
+    return files[0] if len(files) == 1 else folder
+
+
+def sweep(folder: Path, kept: set[str]) -> int:
+    """Remove folders that no row of the database owns; returns how many."""
+    strays = [one for one in folder.iterdir() if one.name not in kept]
+    for one in strays:
+        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
+    return len(strays)

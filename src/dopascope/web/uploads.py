@@ -1,0 +1,154 @@
+"""Uploads: files come in, and their reading is queued in the same transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from flask import Blueprint, Response, redirect, render_template, request, stream_with_context, url_for
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as AnyResponse
+
+from dopascope.errors import UsageError
+from dopascope.web import storage
+from dopascope.web.access import CLINICAL, allow, database, settings, upload_of, visible, who
+from dopascope.web.accounts import note
+from dopascope.web.forms import OnlyToken, UploadForm
+from dopascope.web.queue import restart
+from dopascope.web.tables import FINAL_STATES, Job, Upload, new_id
+
+blueprint = Blueprint("uploads", __name__)
+WATCH_S: Final = 0.5
+LONGEST_WATCH_S: Final = 120.0
+"""After which the browser has to ask again, so that nobody holds a thread for ever."""
+
+
+@blueprint.route("/upload", methods=["GET", "POST"])
+@allow(CLINICAL)
+def upload() -> AnyResponse | str | tuple[str, int]:
+    """Take files in and queue their reading."""
+    form = UploadForm()
+    if not form.validate_on_submit():
+        return render_template("upload.html", form=form, limit=settings().largest_upload)
+    try:
+        found = _take(form)
+    except UsageError as error:
+        return render_template("upload.html", form=form, limit=settings().largest_upload, error=error), 400
+    return redirect(url_for("uploads.job", upload_id=found))
+
+
+def _take(form: UploadForm) -> str:
+    """Store the files and queue their reading; returns the upload's id, or that of an equal one.
+
+    Raises:
+        UsageError: nothing that can be read, or no room.
+    """
+    name = new_id()
+    incoming = settings().incoming / name
+    stored = storage.store(request.files.getlist("files"), incoming)
+    choices = _choices(form)
+    try:
+        with database().write() as session:
+            twin = _equal(session, stored.sha256, choices)
+            if twin is None:
+                _check_room(session, stored.size)
+                os.replace(incoming, settings().uploads / name)
+                session.add(
+                    Upload(
+                        id=name,
+                        owner_id=who().id,
+                        original_name=stored.name,
+                        files=stored.files,
+                        size=stored.size,
+                        sha256=stored.sha256,
+                        choices=choices,
+                    )
+                )
+                session.flush()
+                session.add(Job(upload_id=name))
+                note(session, "upload", name, files=stored.files, size=stored.size, sha256=stored.sha256)
+    finally:
+        if incoming.exists():
+            storage.sweep(incoming.parent, {one.name for one in incoming.parent.iterdir()} - {name})
+    return name if twin is None else twin
+
+
+def _choices(form: UploadForm) -> dict[str, Any]:
+    given = {"age": None if form.age.data is None else float(form.age.data), "sex": form.sex.data or None}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _equal(session: Session, sha256: str, choices: dict[str, Any]) -> str | None:
+    """One's own upload of the same files and choices, if it was read or will be."""
+    own = select(Upload).where(Upload.owner_id == who().id, Upload.sha256 == sha256)
+    for one in session.scalars(own).unique():
+        if one.choices == choices and one.job.state in ("queued", "running", "done"):
+            return str(one.id)
+    return None
+
+
+def _check_room(session: Session, size: int) -> None:
+    used = session.scalar(select(func.sum(Upload.size)).where(Upload.owner_id == who().id)) or 0
+    if used + size > settings().quota:
+        raise UsageError(
+            "There is no room for this upload.",
+            where="files",
+            found=f"{(used + size) / 1e9:.2f} GB with this one",
+            expected=f"{settings().quota / 1e9:.2f} GB at most",
+            fix="Ask the administrator for more room.",
+        )
+
+
+@blueprint.get("/uploads/<upload_id>")
+@allow(CLINICAL)
+def job(upload_id: str) -> AnyResponse | str:
+    """How far the reading of an upload is; leads to the reading when it is done."""
+    with database().read() as session:
+        found = upload_of(session, upload_id)
+    if found.job.state == "done":
+        return redirect(url_for("readings.reading", reading_id=found.job.id))
+    return render_template("job.html", upload=found, final=FINAL_STATES, button=OnlyToken())
+
+
+@blueprint.get("/uploads/<upload_id>/events")
+@allow(CLINICAL)
+def events(upload_id: str) -> Response:
+    """Server-sent events: a line for each change, until the job has ended."""
+    with database().read() as session:
+        upload_of(session, upload_id)  # 404 for what one may not see
+    wanted = visible(who()).where(Upload.id == upload_id)
+    held = database()
+
+    def lines() -> Iterator[str]:
+        told, ends = None, time.monotonic() + LONGEST_WATCH_S
+        while time.monotonic() < ends:
+            with held.read() as session:
+                found = session.scalars(wanted).unique().first()
+            if found is None:
+                return
+            now = {"state": found.job.state, "progress": found.job.progress}
+            if now != told:
+                yield f"data: {json.dumps(now)}\n\n"
+                told = now
+            if found.job.state in FINAL_STATES:
+                return
+            time.sleep(WATCH_S)
+
+    answer = Response(stream_with_context(lines()), mimetype="text/event-stream")
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+@blueprint.post("/uploads/<upload_id>/again")
+@allow(CLINICAL)
+def again(upload_id: str) -> AnyResponse:
+    """Queue a reading again that was given up."""
+    with database().write() as session:
+        found = upload_of(session, upload_id)
+        if restart(session, found.job.id):
+            note(session, "reading queued again", upload_id)
+    return redirect(url_for("uploads.job", upload_id=upload_id))

@@ -1,0 +1,224 @@
+"""A worker: takes jobs from the queue, has each read by a child process, and writes down what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from dopascope.web import audit, queue, storage
+from dopascope.web.child import ANSWER, IDENTITY
+from dopascope.web.database import Database
+from dopascope.web.settings import MIB, Settings
+from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
+
+POLL_S: Final = 0.5
+BEAT_S: Final = 5.0
+CHILD_FILE_SIZE: Final = 1024 * MIB
+NICENESS: Final = 10
+DIED: Final = {
+    "code": "hostile",
+    "what": "The process that reads this upload died.",
+    "expected": "a scan that can be read within the limits of memory and time",
+    "fix": "Check the file with dopascope inspect on the command line.",
+}
+
+
+class Worker:
+    """One worker of an installation; several may run, here or on other machines that share database and data."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings, self.database = settings, database
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
+        self._ending = False
+
+    def run(self, *, once: bool = False, idle: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
+        """Work until told to stop; with `once`, until nothing waits."""
+        while not self._ending:
+            if self.step():
+                continue
+            if once:
+                return
+            idle()
+
+    def stop(self, *_: object) -> None:
+        """End after the job that is under way."""
+        self._ending = True
+
+    def step(self) -> bool:
+        """Take one job and do it; False where none waits."""
+        try:
+            with self.database.write() as session:
+                claim = queue.claim(session, self.name)
+        except SQLAlchemyError:
+            return False  # the database is away or busy; the queue is still there when it is back
+        if claim is None:
+            return False
+        with tempfile.TemporaryDirectory(prefix="job-", dir=self.settings.incoming) as temporary:
+            self._do(claim, Path(temporary))
+        return True
+
+    def _do(self, claim: queue.Claim, folder: Path) -> None:
+        out = folder / "out"
+        out.mkdir()
+        ended = self._child(claim, folder, out)
+        if ended is None:
+            return  # the lease was lost: the job is another worker's
+        answer = _answer(out)
+        if answer is None:
+            error = DIED | {"found": _why(ended)}
+            with self.database.write() as session:
+                state = queue.retry_or_give_up(session, claim.job_id, self.name, error)
+                if state == "dead":
+                    self._note(session, "reading given up", claim.upload_id)
+        elif answer["ok"]:
+            self._keep(claim, out, answer)
+        else:
+            with self.database.write() as session:
+                if queue.finish(session, claim.job_id, self.name, "refused", answer["error"]):
+                    self._note(session, "upload refused", claim.upload_id)
+
+    def _child(self, claim: queue.Claim, folder: Path, out: Path) -> int | None:
+        """Run the child; its exit status, negative for a signal, or None where the lease was lost."""
+        job = {
+            "scan": str(storage.scan_of(self.settings.uploads / claim.upload_id)),
+            "out": str(out),
+            "choices": claim.choices,
+            "models_dir": None if self.settings.models_dir is None else str(self.settings.models_dir),
+            "memory": self.settings.child_memory,
+            "seconds": int(60 * self.settings.read_minutes),
+            "file_size": CHILD_FILE_SIZE,
+        }
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "HOME") if name in os.environ}
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "dopascope.web.child", str(folder / "job.json")],
+            cwd=folder,
+            env=environment | {"OMP_NUM_THREADS": "1", "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_gentle,
+        )
+        try:
+            return self._watched(child, claim)
+        finally:
+            _kill(child)
+
+    def _watched(self, child: subprocess.Popen[bytes], claim: queue.Claim) -> int | None:
+        ends = time.monotonic() + 60 * self.settings.read_minutes
+        while True:
+            try:
+                return child.wait(timeout=min(BEAT_S, max(0.0, ends - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= ends:
+                    _kill(child)
+                    return child.wait()
+            try:
+                with self.database.write() as session:
+                    if not queue.beat(session, claim.job_id, self.name):
+                        return None
+            except SQLAlchemyError:
+                continue
+
+    def _keep(self, claim: queue.Claim, out: Path, answer: dict[str, Any]) -> None:
+        """Move the reading to its place and tell of it, in one transaction; a second worker's is dropped."""
+        identity = json.loads((out / IDENTITY).read_text(encoding="utf-8"))
+        for name in (ANSWER, IDENTITY):
+            (out / name).unlink()
+        place = self.settings.readings / claim.job_id
+        shutil.rmtree(place, ignore_errors=True)  # of a try that ended between move and commit
+        os.replace(out, place)
+        with self.database.write() as session:
+            if not queue.finish(session, claim.job_id, self.name, "done"):
+                return
+            upload = session.get(Upload, claim.upload_id)
+            if upload is None:
+                return
+            shown = {name: value for name, value in answer.items() if name != "ok"}
+            session.add(
+                ReadingRow(
+                    id=claim.job_id,
+                    upload_id=claim.upload_id,
+                    pseudonym=pseudonym_of(identity, self.settings.secret("audit"), upload),
+                    created=time.time(),
+                    **shown,
+                )
+            )
+            session.flush()
+            session.add(Identity(reading_id=claim.job_id, fields=identity))
+            self._note(session, "reading done", claim.upload_id)
+
+    def _note(self, session: Any, action: str, target: str) -> None:
+        audit.add(session, self.settings.secret("audit"), "system", action, target)
+
+    def sweep(self) -> None:
+        """At start: remove what uploads and jobs left that were cut off, and is older than any of them can be."""
+        with self.database.read() as session:
+            kept = set(session.scalars(select(Upload.id)))
+        old = time.time() - max(3600.0, 120 * self.settings.read_minutes)
+        for folder in (self.settings.incoming, self.settings.uploads):
+            young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
+            storage.sweep(folder, kept | young)
+
+
+def pseudonym_of(identity: dict[str, Any], key: str, upload: Upload) -> str:
+    """A name for the person that tells nobody who he is; the same for all scans of one owner's patient."""
+    import hashlib
+    import hmac
+
+    person = identity.get("patient_id") or identity.get("patient_name")
+    known = f"{upload.owner_id}|{person}" if person else f"upload|{upload.id}"
+    digest = hmac.new(bytes.fromhex(key), known.encode(), hashlib.sha256).hexdigest()
+    return f"P-{digest[:8].upper()}"
+
+
+def _answer(out: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((out / ANSWER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "ok" in found else None
+
+
+def _why(ended: int) -> str:
+    if ended < 0:
+        return f"signal {signal.Signals(-ended).name}"
+    return f"exit status {ended}"
+
+
+def _gentle() -> None:
+    os.nice(NICENESS)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        child.wait()
+
+
+def main(settings: Settings) -> None:
+    """A worker as a process of its own."""
+    database = Database(settings.url)
+    worker = Worker(settings, database)
+    signal.signal(signal.SIGTERM, worker.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker.sweep()
+    worker.run()
+    database.close()

@@ -1,0 +1,215 @@
+"""Who may see what: every route of the app with every kind of user, and requests that other sites forge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from web_installation import PASSWORD, Browser, Installation
+
+WHO = ("anonymous", "owner", "other", "reviewer", "administrator", "disabled")
+IN, OUT, GONE = "in", "login", "404"
+"""Served; sent to the log-in; not there."""
+OPEN = dict.fromkeys(WHO, IN)
+EVERYBODY = dict.fromkeys(WHO, IN) | {"anonymous": OUT, "disabled": OUT}
+CLINICAL = EVERYBODY | {"administrator": GONE}
+OWN = CLINICAL | {"other": GONE}
+ADMINISTRATORS = dict.fromkeys(WHO, GONE) | {"anonymous": OUT, "disabled": OUT, "administrator": IN}
+MATRIX: dict[str, dict[str, str]] = {
+    "static": OPEN,
+    "healthz": OPEN,
+    "readyz": OPEN,
+    "accounts.setup": dict.fromkeys(WHO, GONE),
+    "accounts.login": OPEN,
+    "accounts.register": dict.fromkeys(WHO, GONE),
+    "accounts.invitation": dict.fromkeys(WHO, GONE),
+    "accounts.logout": EVERYBODY,
+    "accounts.account": EVERYBODY,
+    "accounts.end_sessions": EVERYBODY,
+    "accounts.users": ADMINISTRATORS,
+    "accounts.invite": ADMINISTRATORS,
+    "accounts.change_user": ADMINISTRATORS,
+    "uploads.upload": CLINICAL,
+    "uploads.job": OWN,
+    "uploads.events": OWN,
+    "uploads.again": OWN,
+    "readings.history": EVERYBODY,
+    "readings.history_csv": CLINICAL,
+    "readings.reading": OWN,
+    "readings.file": OWN,
+    "readings.add_note": OWN,
+    "readings.sign": OWN,
+}
+"""Endpoint -> what each kind of user gets; the scan is the owner's."""
+
+
+@pytest.fixture
+def world(installation: Installation, scan: bytes) -> tuple[Installation, dict[str, Browser], str, str]:
+    """Browsers of every kind of user, and a reading of the owner."""
+    for name, role in (("owner", "reader"), ("other", "reader"), ("reviewer", "reviewer"), ("disabled", "reader")):
+        installation.user(name, role)
+    installation.user("administrator", "administrator")
+    browsers = {name: installation.browser(None if name == "anonymous" else name) for name in WHO}
+    from sqlalchemy import select
+
+    from dopascope.web.tables import User
+
+    with installation.database.write() as session:
+        session.scalars(select(User).where(User.key == "disabled")).one().disabled = True
+    browsers["owner"].upload((scan, "one.dcm"))
+    installation.work()
+    job = installation.jobs()[0]
+    return installation, browsers, job.upload_id, job.id
+
+
+def test_every_route_answers_each_user_as_the_matrix_says(
+    world: tuple[Installation, dict[str, Browser], str, str],
+) -> None:
+    installation, browsers, upload_id, reading_id = world
+    installation.app.config["WTF_CSRF_ENABLED"] = False  # the matrix is of roles; forged requests are tested below
+    values = {
+        "upload_id": upload_id,
+        "reading_id": reading_id,
+        "name": "reading.json",
+        "token": "x" * 43,
+        "filename": "app.css",
+        "user_id": "0" * 32,
+        "change": "disable",
+    }
+    rules = list(installation.app.url_map.iter_rules())
+    assert {one.endpoint for one in rules} == set(MATRIX), "a route without a row, or a row without a route"
+    wrong = []
+    for rule in sorted(rules, key=lambda one: one.endpoint == "accounts.logout"):
+        with installation.app.test_request_context():
+            url = installation.app.url_for(rule.endpoint, **{name: values[name] for name in rule.arguments})
+        for method in sorted((rule.methods or set()) & {"GET", "POST"}):
+            for name in WHO:
+                told = browsers[name].client.open(url, method=method)
+                found = _kind(told)
+                expected = MATRIX[rule.endpoint][name]
+                if rule.endpoint == "accounts.change_user" and name == "administrator":
+                    expected = GONE  # there is no such user
+                if found != expected:
+                    wrong.append((rule.endpoint, method, name, found, expected, told.status_code))
+    assert wrong == []
+
+
+def _kind(told) -> str:  # type: ignore[no-untyped-def]
+    if told.status_code == 404:
+        return GONE
+    if (
+        told.status_code == 302
+        and re.match(r"/login(\?|$)", told.headers["Location"])
+        and told.request.path != "/logout"
+    ):
+        return OUT
+    if told.request.path == "/logout":
+        return IN if "Clear-Site-Data" in told.headers else OUT
+    return IN if told.status_code < 500 else f"broken {told.status_code}"
+
+
+def test_a_view_that_nobody_was_allowed_is_closed(installation: Installation) -> None:
+    installation.app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+    installation.user("root", "administrator")
+    assert installation.browser("root").get("/forgotten").status_code == 404
+    assert installation.browser().get("/forgotten").status_code == 302
+
+
+def test_others_scans_are_in_no_list(world: tuple[Installation, dict[str, Browser], str, str]) -> None:
+    _, browsers, _, reading_id = world
+    assert reading_id in browsers["owner"].get("/").text
+    assert reading_id in browsers["reviewer"].get("/").text
+    assert reading_id not in browsers["other"].get("/").text
+    assert browsers["owner"].get("/history.csv").text.count("\r\n") == 2
+    assert browsers["other"].get("/history.csv").text.count("\r\n") == 1
+
+
+@pytest.mark.parametrize("url", ["/login", "/logout", "/upload", "/account", "/account/sessions/end"])
+def test_a_form_without_its_token_is_refused(installation: Installation, url: str) -> None:
+    installation.user("ada")
+    browser = installation.browser("ada")
+    told = browser.client.post(url, data={"name": "ada", "password": PASSWORD})
+    assert told.status_code == 400
+    told = browser.client.post(url, data={"name": "ada", "password": PASSWORD, "csrf_token": "made up"})
+    assert told.status_code == 400
+    assert browser.get("/").status_code == 200
+
+
+def test_what_another_sites_page_sends_is_refused_even_with_a_token(installation: Installation) -> None:
+    installation.user("ada")
+    browser = installation.browser("ada")
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', browser.get("/account").text)[1]
+    for sent_from in ("cross-site", "same-site"):
+        told = browser.client.post("/logout", data={"csrf_token": token}, headers={"Sec-Fetch-Site": sent_from})
+        assert told.status_code == 400
+    told = browser.client.post("/logout", data={"csrf_token": token}, headers={"Sec-Fetch-Site": "same-origin"})
+    assert told.status_code == 302
+
+
+def test_every_answer_has_the_headers_that_keep_it_to_itself(installation: Installation) -> None:
+    installation.user("ada")
+    browser = installation.browser("ada")
+    for url in ("/", "/login", "/nothing", "/static/app.css", "/healthz"):
+        headers = browser.get(url).headers
+        assert "default-src 'self'" in headers["Content-Security-Policy"], url
+        assert "unsafe-inline" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        if not url.startswith("/static"):
+            assert headers["Cache-Control"] == "no-store"
+    page = browser.get("/upload").text
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|style=", page)
+
+
+def test_a_forged_host_is_refused(install: Callable[..., Installation]) -> None:
+    installation = install(behind_proxy=True, trusted_hosts=("scans.example.org",))
+    client = installation.app.test_client()
+    assert client.get("/healthz", base_url="https://scans.example.org").status_code == 200
+    assert client.get("/healthz", base_url="https://evil.example").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "192.168.1.4"},
+        {"host": "scans.example.org"},
+        {"behind_proxy": True},
+        {"quota": 0},
+    ],
+)
+def test_settings_that_open_the_app_to_strangers_are_refused(
+    install: Callable[..., Installation], changes: dict[str, object]
+) -> None:
+    from dopascope.errors import UsageError
+
+    with pytest.raises(UsageError):
+        install(**changes)
+
+
+def test_the_secrets_are_this_accounts_alone(installation: Installation) -> None:
+    path = installation.settings.data / "secrets.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert installation.settings.data.stat().st_mode & 0o777 == 0o700
+    first = installation.settings.secret("audit")
+    assert installation.settings.secret("audit") == first != installation.settings.secret("cookies")
+
+
+def test_what_breaks_on_our_side_tells_a_number_and_logs_no_text(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("ZZCANARY^PAT")
+
+    installation.user("ada")
+    browser = installation.browser("ada")
+    monkeypatch.setattr("dopascope.web.readings._chosen", broken)
+    told = browser.get("/")
+    assert told.status_code == 500
+    number = re.search(r"number: (\w{8})", told.text)[1]
+    assert number in caplog.text
+    assert "ValueError" in caplog.text
+    assert "ZZCANARY" not in caplog.text
+    assert "ZZCANARY" not in told.text

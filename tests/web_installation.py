@@ -1,0 +1,86 @@
+"""A whole installation for tests of the web app: app, database, worker, and browsers that keep cookies."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from dopascope.web import Settings, passwords
+from dopascope.web.database import Database
+from dopascope.web.tables import Job, Throttle, User
+from dopascope.web.worker import Worker
+
+PASSWORD = "a quiet walk by the sea"
+
+
+@dataclass
+class Installation:
+    """What a test works with."""
+
+    app: Flask
+    settings: Settings
+    database: Database
+
+    def user(self, name: str, role: str = "reader", password: str = PASSWORD) -> str:
+        """Make an account; returns its id."""
+        with self.database.write() as session:
+            made = User(name=name, key=name.lower(), password_hash=passwords.hashed(password), role=role)
+            session.add(made)
+            session.flush()
+            return made.id
+
+    def browser(self, name: str | None = None, password: str = PASSWORD) -> Browser:
+        """A browser, logged in where a name is given."""
+        made = Browser(self.app.test_client())
+        if name is not None:
+            told = made.submit("/login", name=name, password=password)
+            assert told.status_code == 302, told.text
+        return made
+
+    def work(self, **changes: Any) -> None:
+        """Do everything that waits, by a worker with changed settings."""
+        Worker(replace(self.settings, **changes), self.database).run(once=True)
+
+    def jobs(self) -> list[Job]:
+        """All jobs, oldest first."""
+        with self.database.read() as session:
+            return list(session.scalars(select(Job).order_by(Job.created)))
+
+
+@dataclass
+class Browser:
+    """A client that fills forms as a browser does: with the token of the page."""
+
+    client: FlaskClient
+
+    def get(self, url: str, **kinds: Any) -> Any:
+        """A page."""
+        return self.client.get(url, **kinds)
+
+    def submit(self, url: str, *, page: str | None = None, **fields: Any) -> Any:
+        """Load a page and send its form."""
+        shown = self.client.get(page or url)
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown.text)
+        assert token, shown.text
+        kinds = {"content_type": "multipart/form-data"} if "files" in fields else {}
+        return self.client.post(url, data={**fields, "csrf_token": token[1]}, **kinds)
+
+    def upload(self, *files: tuple[bytes, str], **fields: Any) -> Any:
+        """Send files."""
+        given = [(io.BytesIO(data), name) for data, name in files]
+        return self.submit("/upload", files=given, **fields)
+
+
+def count_up(url: str, times: int) -> None:
+    """In a process of its own: read a number and write it one higher, again and again."""
+    database = Database(url)
+    for _ in range(times):
+        with database.write() as session:
+            session.get_one(Throttle, "account:x").failures += 1
+    database.close()
