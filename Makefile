@@ -6,7 +6,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 OUT     ?= demo
 WORKERS ?= 2
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo serve test test-slow lint bench clean
 
 $(VENV)/.core: pyproject.toml constraints/cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "dopascope needs Python 3.11 to 3.13, found " + sys.version.split()[0] + ". Name one with: make PYTHON=python3.12 ...")'
@@ -20,8 +20,16 @@ $(VENV)/.dev: $(VENV)/.core
 	@$(PIP) install --quiet -e '.[learn,web,dev]' -c constraints/cpu.txt
 	@touch $@
 
+$(VENV)/.web: $(VENV)/.core
+	@echo "Installing the web app into $(VENV) ..."
+	@$(PIP) install --quiet -e '.[web]' -c constraints/cpu.txt
+	@touch $@
+
 demo: $(VENV)/.core
 	@$(BIN)/dopascope demo --out $(OUT)
+
+serve: $(VENV)/.web
+	@$(BIN)/dopascope serve
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -48,7 +48,7 @@ def judged(folder: Path, runs: list[Path], models: Path | None) -> dict[str, Any
     for name in ("sbr-logistic", "sbr-rule", "majority"):
         p[name] = np.array([float(first[scan][f"p_{name}"]) for scan in scans])
     if models is not None:
-        p["expert networks"] = experts(folder, scans, models)
+        p["expert networks"] = experts(folder, runs[0], scans, models)
     people = [first[scan]["participant_id"] for scan in scans]
     known = np.array([truth[scan]["abnormal"] != "n/a" for scan in scans])
     judges = {
@@ -96,19 +96,23 @@ def figures(p: dict[str, Any], positive: Any, people: list[str]) -> dict[str, An
     return told
 
 
-def experts(folder: Path, scans: list[str], models: Path) -> Any:
-    """Mean probability of the published accurate networks, which never saw a simulated scan."""
-    from dopascope import formats, space
+def experts(folder: Path, run: Path, scans: list[str], models: Path) -> Any:
+    """Mean probability of the published accurate networks, which never saw a simulated scan, for the placed scans that
+    the run keeps."""
+    from dopascope.batch.viewing import ViewSettings, see
     from dopascope.bundle import Bundle
+    from dopascope.cohort import read_cohort
+    from dopascope.study.run import DEFAULT_CACHE
 
     bundle = Bundle.load(models / "dat-spect-ud", threads=2)
-    paths = {row["scan_id"]: folder / row["path"] for row in rows(folder / "reader.tsv")}
-    found = []
-    for scan in scans:
-        volume = formats.load(paths[scan])
-        said = bundle.predict(space.normalise(volume, space.register(volume)))
-        found.append(said.p_abnormal)
-    return np.array(found, float)
+    view, intensity = bundle.spec.input.view, bundle.spec.input.intensity
+    wanted = set(scans)
+    chosen = [one for one in read_cohort(folder / "reader.tsv") if one.name in wanted]
+    seen = see(chosen, [view], run.parent / "experts", ViewSettings(), cache=run.parent / DEFAULT_CACHE)
+    found = {}
+    for scan, picture, record in zip(seen.scans, seen.views[view], seen.records, strict=True):
+        found[scan.name] = bundle.predict_view(picture[0] / record["references"][intensity]).p_abnormal
+    return np.array([found[scan] for scan in scans], float)
 
 
 def blurred_of(run: Path, originals: dict[str, dict[str, str]]) -> dict[str, Any]:

@@ -140,3 +140,10 @@ class LeakError(DopascopeError):
 
     code = "leak"
     exit_code = 4
+
+
+class AuditError(DopascopeError):
+    """A line of the audit trail was changed, removed or moved."""
+
+    code = "audit"
+    exit_code = 4

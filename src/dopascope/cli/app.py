@@ -24,6 +24,7 @@ from dopascope.cli import (
     serve,
     simulate,
     study,
+    web_admin,
 )
 from dopascope.cli.talk import say
 
@@ -47,6 +48,9 @@ app.command("selftest")(selftest.selftest)
 app.command("deidentify")(deidentify.deidentify)
 app.command("audit-claim")(audit_claim.audit_claim)
 app.command("serve")(serve.serve)
+app.command("backup")(web_admin.backup)
+app.command("restore")(web_admin.restore)
+app.add_typer(web_admin.audit_app, name="audit")
 app.add_typer(study.app, name="study")
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")

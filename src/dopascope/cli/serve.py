@@ -55,15 +55,7 @@ def serve(
 
     Examples: dopascope serve; dopascope serve --data /srv/dopascope --behind-proxy --trusted-host scans.example.org
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "The web app needs packages that are not installed.",
-            where="[web]",
-            found=f"not installed: {', '.join(missing)}",
-            expected=", ".join(PACKAGES),
-            fix="In the folder of dopascope: pip install -e '.[web]'",
-        )
+    require_web()
     if registration not in ("invitation", "open"):
         raise UsageError(
             "There is no such policy.", where="--registration", found=registration, expected="invitation or open"
@@ -85,6 +77,23 @@ def serve(
         ),
         say,
     )
+
+
+def require_web() -> None:
+    """Say what is missing of `[web]`, if anything is.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "The web app needs packages that are not installed.",
+            where="[web]",
+            found=f"not installed: {', '.join(missing)}",
+            expected=", ".join(PACKAGES),
+            fix="In the folder of dopascope: pip install -e '.[web]'",
+        )
 
 
 def default_data() -> Path:

@@ -54,17 +54,20 @@ class Verified:
     """Number of the first line that was changed, or that is missing; None where all is whole."""
     head: str
     """Digest of the last line: kept elsewhere, it shows whether lines were cut off at the end."""
+    head_seen: bool = True
+    """Whether a head of earlier is still in the chain."""
 
 
-def verify(session: Session, key: str) -> Verified:
-    """Follow the chain from the first line to the last."""
-    before, count = FIRST, 0
+def verify(session: Session, key: str, *, head: str | None = None) -> Verified:
+    """Follow the chain from the first line to the last, past the earlier `head` where one is given."""
+    before, count, seen = FIRST, 0, head is None
     for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.number)):
         count += 1
         if entry.number != count or not hmac.compare_digest(entry.digest, _digest(key, before, entry)):
-            return Verified(count - 1, count, before)
+            return Verified(count - 1, count, before, seen)
         before = entry.digest
-    return Verified(count, None, before)
+        seen = seen or before == head
+    return Verified(count, None, before, seen)
 
 
 def _digest(key: str, before: str, entry: AuditEntry) -> str:

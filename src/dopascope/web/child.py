@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 ANSWER: Final = "answer.json"
 IDENTITY: Final = "identity.json"
+NICENESS: Final = 10
+"""Pages are answered before scans are read."""
 
 
 def main() -> int:
@@ -29,9 +32,15 @@ def main() -> int:
 
 
 def confine(memory: int, seconds: int, file_size: int) -> None:
-    """Give up what reading a scan does not need."""
+    """Give up what reading a scan does not need, and end with the worker, however that ends."""
     import resource
 
+    os.nice(NICENESS)
+    if sys.platform == "linux":
+        import ctypes
+
+        die_with_parent = 1
+        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
     for kind, limit in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),

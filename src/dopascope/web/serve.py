@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 
 from dopascope.processes import one_thread_each
@@ -36,6 +37,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     )
     children = start_workers(settings)
     base = app.extensions["dopascope_database"]
+    signal.signal(signal.SIGTERM, _interrupted)
     try:
         for line in welcome(settings, base):
             say(line)
@@ -46,6 +48,11 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             child.terminate()
         for child in children:
             child.join(timeout=10)
+
+
+def _interrupted(*_: object) -> None:
+    """A service manager's order to end is Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def start_workers(settings: Settings) -> list[multiprocessing.process.BaseProcess]:

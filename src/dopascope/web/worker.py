@@ -18,6 +18,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from dopascope.processes import settle
 from dopascope.web import audit, queue, storage
 from dopascope.web.child import ANSWER, IDENTITY
 from dopascope.web.database import Database
@@ -27,7 +28,6 @@ from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
 POLL_S: Final = 0.5
 BEAT_S: Final = 5.0
 CHILD_FILE_SIZE: Final = 1024 * MIB
-NICENESS: Final = 10
 DIED: Final = {
     "code": "hostile",
     "what": "The process that reads this upload died.",
@@ -111,7 +111,6 @@ class Worker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_gentle,
         )
         try:
             return self._watched(child, claim)
@@ -200,10 +199,6 @@ def _why(ended: int) -> str:
     return f"exit status {ended}"
 
 
-def _gentle() -> None:
-    os.nice(NICENESS)
-
-
 def _kill(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         try:
@@ -215,10 +210,10 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 def main(settings: Settings) -> None:
     """A worker as a process of its own."""
+    settle()
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker.sweep()
     worker.run()
     database.close()
