@@ -50,6 +50,7 @@ def judged(folder: Path, runs: list[Path], models: Path | None) -> dict[str, Any
     if models is not None:
         p["expert networks"] = experts(folder, runs[0], scans, models)
     people = [first[scan]["participant_id"] for scan in scans]
+    verdicts = [first[scan]["verdict"] for scan in scans]
     known = np.array([truth[scan]["abnormal"] != "n/a" for scan in scans])
     judges = {
         "truth": (known, np.array([truth[scan]["abnormal"] == "true" for scan in scans])),
@@ -61,6 +62,7 @@ def judged(folder: Path, runs: list[Path], models: Path | None) -> dict[str, Any
         "runs": {run.name: settings_of(run) for run in runs},
         "judges": {
             name: figures({reader: values[kept] for reader, values in p.items()}, positive[kept], keep(people, kept))
+            | {"flags": flags(p[runs[0].name][kept], positive[kept], keep(verdicts, kept))}
             for name, (kept, positive) in judges.items()
         },
         "blurred": {run.name: blurred_of(run, tested[run.name]) for run in runs if (run / ALSO).is_file()},
@@ -94,6 +96,25 @@ def figures(p: dict[str, Any], positive: Any, people: list[str]) -> dict[str, An
     for line, adjusted in zip(told["differences"], score.holm([one["p"] for one in told["differences"]]), strict=True):
         line["p_holm"] = adjusted
     return told
+
+
+def flags(p: Any, positive: Any, verdicts: list[str]) -> dict[str, Any]:
+    """How many scans the first run calls uncertain, and how many of its errors they hold."""
+    wrong, flagged = (p >= 0.5) != positive, np.array([one == "uncertain" for one in verdicts])
+    return {
+        "uncertain": share(int(flagged.sum()), len(p)),
+        "errors_among_uncertain": share(int((wrong & flagged).sum()), int(wrong.sum())),
+    }
+
+
+def share(part: int, whole: int) -> dict[str, Any]:
+    """A share with its exact interval."""
+    from dopascope import score
+
+    if not whole:
+        return {"value": None, "reason": "none to count"}
+    low, high = score.exact_interval(part, whole)
+    return {"value": part / whole, "low": low, "high": high, "part": part, "n": whole}
 
 
 def experts(folder: Path, run: Path, scans: list[str], models: Path) -> Any:
@@ -172,7 +193,7 @@ def text_of(found: dict[str, Any]) -> str:
     parts = [INTRODUCTION.format(scans=found["scans"])]
     for name, judge in found["judges"].items():
         parts.append(f"## {TITLES[name]}{', without ImageNet weights' if bare else ''}\n\n{judge['n']} scans.")
-        parts += [_readers(judge), _differences(judge)]
+        parts += [_readers(judge), _differences(judge), _flags(next(iter(found["runs"])), judge["flags"])]
     parts.append("p values are adjusted for their number (Holm).")
     lines = ["| run | first weights | trainings | minutes |", "|---|---|---|---|"]
     lines += [
@@ -206,6 +227,14 @@ def _differences(judge: dict[str, Any]) -> str:
         cells = [f"{shown(by[reader, key], 4)} | {by[reader, key]['p_holm']:.4f}" for key in ("auroc", "log_loss")]
         lines.append(f"| {reader} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _flags(first: str, judge: dict[str, Any]) -> str:
+    uncertain, errors = judge["uncertain"], judge["errors_among_uncertain"]
+    return (
+        f'{first} answers {shown(uncertain)} of these scans with "uncertain"; they hold {shown(errors)} of its '
+        f"{errors.get('n', 0)} errors at one half."
+    )
 
 
 def _calibration(name: str, one: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from dopascope.web import storage
 from dopascope.web.storage import parted
-from dopascope.web.tables import AuditEntry, Identity, ReadingRow, Upload
+from dopascope.web.tables import AuditEntry, Identity, Job, ReadingRow, Upload
 from web_installation import Installation
 
 
@@ -205,3 +205,25 @@ def test_strays_are_swept_and_what_is_owned_or_young_stays(tmp_path: Path) -> No
         (tmp_path / name / "000001.dcm").write_bytes(b"x")
     assert storage.sweep(tmp_path, {"owned"}) == 1
     assert [one.name for one in tmp_path.iterdir()] == ["owned"]
+
+
+def test_a_full_disk_loses_no_job(
+    installation: Installation,
+    reader,  # type: ignore[no-untyped-def]
+    scan: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    reader.upload((scan, "one.dcm"))
+    with monkeypatch.context() as patch:
+        patch.setattr("dopascope.web.worker.os.replace", full)
+        installation.work()
+    job = installation.jobs()[0]
+    assert job.state == "running"
+    with installation.database.write() as session:
+        session.get_one(Job, job.id).lease_until = 1.0
+    installation.work()
+    assert installation.jobs()[0].state == "done"
+    assert list(installation.settings.incoming.iterdir()) == []

@@ -8,13 +8,14 @@ import time
 from typing import Final, cast
 
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask import session as browser_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from dopascope.errors import UsageError
 from dopascope.web import audit, limiter, passwords, sessions
-from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, any_user, database, settings, who
+from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, any_user, database, known, settings, who
 from dopascope.web.forms import AccountForm, InviteForm, LoginForm, OnlyToken, PasswordForm, SetupForm
 from dopascope.web.settings import SETUP_FILE
 from dopascope.web.tables import ROLES, Invitation, Role, User
@@ -97,6 +98,7 @@ def logout() -> Response:
     with database().write() as session:
         sessions.end(session, who().token)
         note(session, "log out", who().id)
+    browser_session.clear()
     answer = redirect(url_for("accounts.login"))
     answer.delete_cookie(sessions.cookie_name(settings()), secure=settings().secure, httponly=True, samesite="Lax")
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
@@ -168,8 +170,12 @@ def _make(name: str, password: str, role: Role, *, first: bool = False, token: s
 
 def _welcome(user: User) -> Response:
     """A new session under a new token, whatever the browser had before."""
+    before = known()
     with database().write() as session:
+        if before is not None:
+            sessions.end(session, before.token)
         token = sessions.open_for(session, user)
+    browser_session.clear()  # the token of forms changes too
     answer = make_response(redirect(_target()))
     answer.set_cookie(
         sessions.cookie_name(settings()),

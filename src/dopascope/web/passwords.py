@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Final
 
@@ -14,17 +15,22 @@ SHORTEST, LONGEST = 8, 128
 COMMON: Final = 10_000
 """So many of the most frequent passwords are refused."""
 _HASHER: Final = PasswordHasher()
+_AT_ONCE: Final = threading.BoundedSemaphore(4)
+"""Each hash holds 64 MB: a flood of log-ins waits in line instead of filling the memory."""
 
 
 def hashed(password: str) -> str:
     """For the database; all of the password counts, however long."""
-    return _HASHER.hash(password)
+    with _AT_ONCE:
+        return _HASHER.hash(password)
 
 
 def matches(stored: str | None, password: str) -> bool:
     """Whether a password is the one that was stored; as slow where there is none, so that nobody learns who exists."""
+    unknown = _nobody()
     try:
-        return _HASHER.verify(stored or _nobody(), password) and stored is not None
+        with _AT_ONCE:
+            return _HASHER.verify(stored or unknown, password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 

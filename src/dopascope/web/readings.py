@@ -125,6 +125,9 @@ def harmless(cell: str) -> str:
 @allow(CLINICAL)
 def reading(reading_id: str) -> str:
     """One reading: passport first, then binding ratios, readers and report."""
+    with database().write() as session:
+        _row(session, reading_id)
+        note(session, "reading seen", reading_id)
     return _page(reading_id, NoteForm(), SignForm())
 
 

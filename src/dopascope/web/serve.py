@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import tempfile
 from collections.abc import Callable
+from typing import Final
 
 from dopascope.processes import one_thread_each
 from dopascope.web import worker
@@ -12,7 +14,7 @@ from dopascope.web.app import create_app, setup_token
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
 
-THREADS = 8
+THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
 
 
@@ -26,6 +28,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     import waitress
 
     app = create_app(settings)
+    tempfile.tempdir = str(settings.incoming)  # where the server keeps a large request until it is whole
     server = waitress.create_server(
         app,
         host=settings.host,

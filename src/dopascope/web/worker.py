@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from dopascope.web.database import Database
 from dopascope.web.settings import MIB, Settings
 from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
 
+_log = logging.getLogger("dopascope.web")
 POLL_S: Final = 0.5
 BEAT_S: Final = 5.0
 CHILD_FILE_SIZE: Final = 1024 * MIB
@@ -66,8 +68,13 @@ class Worker:
             return False  # the database is away or busy; the queue is still there when it is back
         if claim is None:
             return False
-        with tempfile.TemporaryDirectory(prefix="job-", dir=self.settings.incoming) as temporary:
-            self._do(claim, Path(temporary))
+        try:
+            with tempfile.TemporaryDirectory(prefix="job-", dir=self.settings.incoming) as temporary:
+                self._do(claim, Path(temporary))
+        except (OSError, SQLAlchemyError) as error:
+            # A full disk, a database away: the lease runs out, and the job is tried again.
+            _log.error("job %s: %s", claim.job_id, type(error).__name__)
+            return False
         return True
 
     def _do(self, claim: queue.Claim, folder: Path) -> None:
