@@ -26,8 +26,10 @@ INTRODUCTION = """# Cameras that were never seen
 {scans} simulated scans of seven cameras; each camera is tested by models that learned from the other six, from the
 labels of a reader with doubts. Plans and commands were committed (9e3d8f3) before the cohort's seed was drawn. All had
 the same time for training in each fold and first weights from simulated people of three further cameras; `s3` ran
-without its final model, which takes no part here. Made by `python release/camera_study.py`. Simulated figures say nothing about patients
-and are never to be put beside clinical ones. For research and education. Not a medical device."""
+without its final model, which takes no part here. Made by `python release/camera_study.py`. Simulated figures say
+nothing about patients and are never to be put beside clinical ones.
+
+For research and education. Not a medical device."""
 TRIED = """## Tried after the fact
 
 On the same scans, so none of it is evidence; it says what might be worth a study of its own. Log loss and errors
