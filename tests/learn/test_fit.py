@@ -252,6 +252,9 @@ plan = test_fit.recipe(epochs=5, batch=10, imbalance="loss", learning_rate=1e-3)
 trained = test_fit.fit(net, test_fit.examples(45), plan, seed=3, augment=test_fit.parse([{"kind": "pose"}]), on=on)
 if on.is_global_zero:
     print(" ".join(str(one.train_loss) for one in trained.log))
+if torch.distributed.is_initialized():  # who leaves first would make the other one abort
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 """
 
 
