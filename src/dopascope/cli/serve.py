@@ -58,7 +58,11 @@ def serve(
     require_web()
     if registration not in ("invitation", "open"):
         raise UsageError(
-            "There is no such policy.", where="--registration", found=registration, expected="invitation or open"
+            "There is no such policy.",
+            where="--registration",
+            found=registration,
+            expected="invitation or open",
+            fix="Choose one of these.",
         )
     from dopascope.web.serve import serve as run
     from dopascope.web.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -48,7 +48,6 @@ class Settings:
     """Bytes of address space of the process that reads an upload."""
     models_dir: Path | None = None
     """Of the readers; the user's data folder by default."""
-    testing: bool = field(default=False, repr=False)
 
     @property
     def secure(self) -> bool:
@@ -85,7 +84,11 @@ class Settings:
         for name in ("idle_minutes", "session_hours", "largest_upload", "quota", "workers", "read_minutes"):
             if getattr(self, name) <= 0:
                 raise UsageError(
-                    "This setting cannot be meant.", where=name, found=getattr(self, name), expected="above 0"
+                    "This setting cannot be meant.",
+                    where=name,
+                    found=getattr(self, name),
+                    expected="above 0",
+                    fix="Correct it, or leave it out for its default.",
                 )
 
     def prepare(self) -> None:
