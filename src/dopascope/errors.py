@@ -142,6 +142,13 @@ class LeakError(DopascopeError):
     exit_code = 4
 
 
+class ChangedError(DopascopeError):
+    """A sealed report is not what the installation sealed."""
+
+    code = "changed"
+    exit_code = 4
+
+
 class AuditError(DopascopeError):
     """A line of the audit trail was changed, removed or moved."""
 

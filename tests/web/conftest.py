@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from dopascope import phantom
 from dopascope.web import Settings, create_app
 from web_installation import Installation
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """SQLite in the data folder, or a database of its own on the server that `DOPASCOPE_POSTGRESQL` names."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = os.environ.get("DOPASCOPE_POSTGRESQL")
+    if not server:
+        if os.environ.get("CI") == "true":
+            pytest.fail("DOPASCOPE_POSTGRESQL names no server; .ci/run starts one.")
+        pytest.skip("DOPASCOPE_POSTGRESQL names no server to test on")
+    name = f"dopascope_{uuid.uuid4().hex}"
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield f"{server}/{name}"
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
 @pytest.fixture
-def install(tmp_path: Path) -> Callable[..., Installation]:
+def install(tmp_path: Path, database_url: str) -> Callable[..., Installation]:
     """Make an installation: `install(**changed_settings)`."""
 
     def make(**changes: Any) -> Installation:
-        settings = replace(Settings(data=tmp_path / "web", models_dir=tmp_path / "models"), **changes)
+        settings = replace(
+            Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"), **changes
+        )
         app = create_app(settings)
         return Installation(app, settings, app.extensions["dopascope_database"])
 

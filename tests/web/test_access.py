@@ -21,6 +21,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "static": OPEN,
     "healthz": OPEN,
     "readyz": OPEN,
+    "key": OPEN,
     "accounts.setup": dict.fromkeys(WHO, GONE),
     "accounts.login": OPEN,
     "accounts.register": dict.fromkeys(WHO, GONE),

@@ -21,6 +21,12 @@ from web_installation import Installation
 
 
 @pytest.fixture
+def database_url() -> str:
+    """Backups are of SQLite; PostgreSQL has its own."""
+    return ""
+
+
+@pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def go(*arguments: object) -> Any:
         words = [str(one) for one in arguments]

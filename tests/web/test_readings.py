@@ -41,7 +41,7 @@ def test_a_signature_needs_the_password_comes_once_and_makes_addenda_of_comments
     token_page = browser.submit(f"{page}/sign", page=page, conclusion="Again.", password=PASSWORD)
     assert token_page.status_code == 302
     assert "signed before" in browser.get(page).text
-    browser.submit(f"{page}/notes", page=page, text="Later.")
+    browser.submit(f"{page}/notes", page=page, text="La\0ter.")
     assert "addendum, <bdi>ada</bdi>" in browser.get(page).text
     for wrong in ({"text": ""}, {"text": "x" * 4001}):
         assert browser.submit(f"{page}/notes", page=page, **wrong).status_code == 200

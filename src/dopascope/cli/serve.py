@@ -12,7 +12,7 @@ from dopascope.cli import options
 from dopascope.cli.talk import say, verb
 from dopascope.errors import MissingExtraError, UsageError
 
-PACKAGES = ("flask", "flask_wtf", "sqlalchemy", "alembic", "argon2", "waitress", "zxcvbn")
+PACKAGES = ("flask", "flask_wtf", "sqlalchemy", "alembic", "argon2", "waitress", "zxcvbn", "cryptography")
 """What `[web]` brings."""
 
 DataOption = Annotated[

@@ -1,4 +1,4 @@
-"""`dopascope audit`, `backup`, `restore`: what an administrator does on the server's own terminal."""
+"""`dopascope audit`, `backup`, `restore` on the server's own terminal; `verify` wherever a report of it lies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from dopascope.errors import AuditError, UsageError
 
 audit_app = typer.Typer(name="audit", help="The audit trail of the web app.", no_args_is_help=True)
 FileArgument = Annotated[Path, typer.Argument(help="The zip.", metavar="FILE")]
+FilesArgument = Annotated[list[Path], typer.Argument(help="Reports: .pdf, .html or .json.", metavar="FILE...")]
+SealOption = Annotated[
+    Path, typer.Option("--seal", help="The seal that was saved from the same page.", metavar="seal.json")
+]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="The installation's public key, as its page /key shows it.", metavar="HEX")
+]
 HeadOption = Annotated[
     str | None,
     typer.Option("--head", help="A head that was printed earlier: is everything up to it still there?", metavar="HEX"),
@@ -90,3 +97,18 @@ def restore(source: FileArgument, folder: DataOption = None) -> None:
 
     target = folder or default_data()
     data(f"{unpack(source, target)} files in {target}")
+
+
+@verb
+def verify_report(files: FilesArgument, seal: SealOption, key: KeyOption, json: options.JsonOption = False) -> None:
+    """Prove that reports of a web installation are as they were made. It needs no server and no network.
+
+    Example: dopascope verify P-1A2B3C4D-report.pdf --seal P-1A2B3C4D-seal.json --key 3b6a27bc...
+    """
+    require_web()
+    from dopascope.web import seal as seals
+
+    found = seals.load(seal)
+    seals.verify(found, key, files)
+    told = {"reading": found.reading, "sealed": found.created, "files": [one.name for one in files]}
+    data(as_json(told) if json else f"Unchanged since {found.created}: {', '.join(one.name for one in files)}")

@@ -17,8 +17,9 @@ from werkzeug.wrappers import Response
 
 from dopascope.reading.schema import DISCLAIMER
 from dopascope.report.wording import visible
-from dopascope.web import accounts, readings, uploads
+from dopascope.web import accounts, readings, seal, uploads
 from dopascope.web.access import ANYONE, allow, any_user, database, guard, known
+from dopascope.web.access import settings as settings_here
 from dopascope.web.database import Database
 from dopascope.web.settings import SETUP_FILE, Settings, write_private
 
@@ -88,6 +89,7 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(one)
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/readyz", view_func=readyz)
+    app.add_url_rule("/key", view_func=key)
     app.after_request(lambda answer: _with_headers(answer, settings))
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(CSRFError, _refused)
@@ -123,6 +125,12 @@ def readyz() -> tuple[dict[str, str], int]:
     except Exception:
         return {"status": "database away"}, 503
     return {"status": "ready"}, 200
+
+
+@allow(ANYONE)
+def key() -> Response:
+    """The public key that seals of this installation are proved by."""
+    return Response(f"{seal.public_key(settings_here().secret('seal'))}\n", mimetype="text/plain")
 
 
 def _from_here() -> None:

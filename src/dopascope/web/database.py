@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 WAIT_S: Final = 30
 """How long a writer waits for another one."""
 _WRITES: Final = "dopascope_writes"
+_LOCK: Final = 0x646F7061
+"""The lock that writers on PostgreSQL take; any number that no other program uses there."""
 
 
 class Database:
@@ -31,11 +33,14 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A transaction that is committed when the block ends well, and undone when not.
 
-        SQLite locks at its start: one that reads first and writes later would fail at once beside another writer.
-        Nothing slow belongs inside.
+        One writer at a time, from the start of its transaction: on SQLite one that reads first and writes later would
+        fail at once beside another writer, and on PostgreSQL two of them could both find the same last line of the
+        audit trail or the same free quota. Nothing slow belongs inside.
         """
         with Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={_WRITES: True})
+            connection = session.connection(execution_options={_WRITES: True})
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             yield session
             session.commit()
 

@@ -18,10 +18,15 @@ _NAME = [
 _ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
 
 
+def _without_nul(text: str | None) -> str | None:
+    """PostgreSQL stores any character but this one."""
+    return None if text is None else text.replace("\0", "")
+
+
 class LoginForm(FlaskForm):  # type: ignore[misc]
     """Name and password."""
 
-    name = StringField("User name", [DataRequired("Give a user name."), Length(max=64)])
+    name = StringField("User name", [DataRequired("Give a user name."), Length(max=64)], filters=[_without_nul])
     password = PasswordField("Password", _ANY_PASSWORD)
     submit = SubmitField("Log in")
 
@@ -72,14 +77,16 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
 class NoteForm(FlaskForm):  # type: ignore[misc]
     """A comment, or after the signature an addendum."""
 
-    text = TextAreaField("Comment", [DataRequired("Write something."), Length(max=4000)])
+    text = TextAreaField("Comment", [DataRequired("Write something."), Length(max=4000)], filters=[_without_nul])
     submit = SubmitField("Add")
 
 
 class SignForm(FlaskForm):  # type: ignore[misc]
     """A signature: the password is asked again."""
 
-    conclusion = TextAreaField("Conclusion", [DataRequired("Write what you conclude."), Length(max=4000)])
+    conclusion = TextAreaField(
+        "Conclusion", [DataRequired("Write what you conclude."), Length(max=4000)], filters=[_without_nul]
+    )
     password = PasswordField("Your password", _ANY_PASSWORD)
     submit = SubmitField("Sign")
 

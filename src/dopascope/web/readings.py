@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
 from dopascope.report import content, wording
-from dopascope.web import limiter, passwords
+from dopascope.web import limiter, passwords, storage
 from dopascope.web.access import (
     CLINICAL,
     SIGNED_IN,
@@ -29,6 +29,7 @@ from dopascope.web.access import (
 )
 from dopascope.web.accounts import note
 from dopascope.web.forms import NoteForm, SignForm
+from dopascope.web.seal import SEAL
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
 
 blueprint = Blueprint("readings", __name__)
@@ -38,6 +39,7 @@ FILES: Final = {
     "report.html": "text/html",
     "report.pdf": "application/pdf",
     "reading.json": "application/json",
+    SEAL: "application/json",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera", "signed_by")
@@ -49,7 +51,7 @@ def history() -> AnyResponse | str:
     """What was uploaded and read, newest first."""
     if who().role == "administrator":
         return redirect(url_for("accounts.users"))
-    asked = {name: request.args.get(name, "")[:80] for name in ("find", "verdict")}
+    asked = {name: storage.printable(request.args.get(name, ""))[:80] for name in ("find", "verdict")}
     page = max(1, request.args.get("page", 1, type=int))
     with database().read() as session:
         chosen = _chosen(asked).order_by(Upload.created.desc()).offset((page - 1) * PAGE).limit(PAGE + 1)

@@ -112,7 +112,7 @@ class Settings:
         """Uploads on their way in; swept at start."""
         return self.data / "incoming"
 
-    def secret(self, name: Literal["cookies", "audit"]) -> str:
+    def secret(self, name: Literal["cookies", "audit", "seal"]) -> str:
         """A secret of this installation, made when first asked for; file mode 0600."""
         path = self.data / SECRETS_FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -73,7 +73,12 @@ def _written(files: Sequence[FileStorage], folder: Path) -> Stored:
     whole = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
     first = PurePosixPath(str(files[0].filename).replace("\\", "/"))
     name = first.parts[0] if len(files) > 1 and len(first.parts) > 1 else first.name
-    return Stored(name[:255], len(files), size, digests[0] if len(digests) == 1 else whole)
+    return Stored(printable(name)[:255], len(files), size, digests[0] if len(digests) == 1 else whole)
+
+
+def printable(text: str) -> str:
+    """Text without control characters: no database stores all of them, and PostgreSQL refuses NUL."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def parted(name: str) -> tuple[str, str]:

@@ -92,7 +92,8 @@ def _equal(session: Session, sha256: str, choices: dict[str, Any]) -> str | None
 
 
 def _check_room(session: Session, size: int) -> None:
-    used = session.scalar(select(func.sum(Upload.size)).where(Upload.owner_id == who().id)) or 0
+    kept = session.scalar(select(func.sum(Upload.size)).where(Upload.owner_id == who().id))
+    used = int(kept or 0)  # PostgreSQL adds whole numbers up to a decimal
     if used + size > settings().quota:
         raise UsageError(
             "There is no room for this upload.",

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dopascope.processes import settle
-from dopascope.web import audit, queue, storage
+from dopascope.web import audit, queue, seal, storage
 from dopascope.web.child import ANSWER, IDENTITY
 from dopascope.web.database import Database
 from dopascope.web.settings import MIB, Settings
@@ -145,6 +145,8 @@ class Worker:
         identity = json.loads((out / IDENTITY).read_text(encoding="utf-8"))
         for name in (ANSWER, IDENTITY):
             (out / name).unlink()
+        sealed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        seal.write(out, self.settings.secret("seal"), claim.job_id, sealed)
         place = self.settings.readings / claim.job_id
         shutil.rmtree(place, ignore_errors=True)  # of a try that ended between move and commit
         os.replace(out, place)

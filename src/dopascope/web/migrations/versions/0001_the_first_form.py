@@ -208,3 +208,5 @@ def downgrade() -> None:
     op.drop_table("user")
     op.drop_table("throttle")
     op.drop_table("audit")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_append_only()")
