@@ -86,6 +86,10 @@ def test_right_forecasts_have_slope_one_and_no_more_ece_than_chance() -> None:
     assert adaptive_ece(*forecasts(4000, 3, sharpness=3.0)) > 4 * chance_ece(p)
 
 
+def test_the_chance_value_of_certain_forecasts_is_their_distance_from_a_single_class() -> None:
+    assert chance_ece([1e-7] * 40) == pytest.approx(1e-7)  # nearly every draw holds one class alone
+
+
 def test_adaptive_ece_by_hand_and_whatever_the_order_of_rows() -> None:
     p, truth = np.array([0.1, 0.3, 0.6, 1.0]), np.array([False, True, True, True])
     assert adaptive_ece(p, truth, bins=2) == pytest.approx((2 * abs(0.2 - 0.5) + 2 * abs(0.8 - 1)) / 4)

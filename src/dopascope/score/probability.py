@@ -63,7 +63,10 @@ def adaptive_ece(p: ArrayLike, positive: ArrayLike, bins: int = BINS) -> float:
 
     Source: Nguyen and O'Connor 2015, EMNLP, 1587.
     """
-    values, truth = probabilities(p, positive)
+    return _ece(*probabilities(p, positive), bins)
+
+
+def _ece(values: NDArray[np.float64], truth: NDArray[np.bool_], bins: int) -> float:
     order = np.lexsort((truth, values))  # equal probabilities in an order that rows cannot change
     gaps = [
         abs(float(values[part].mean() - truth[part].mean())) * len(part)
@@ -83,8 +86,7 @@ def chance_ece(p: ArrayLike, *, bins: int = BINS, draws: int = 200, seed: int = 
     """
     values = np.asarray(p, np.float64)
     rng = np.random.default_rng(seed)
-    found = [rng.random(len(values)) < values for _ in range(draws)]
-    return float(np.mean([adaptive_ece(values, truth, bins) for truth in found if 0 < truth.sum() < len(truth)]))
+    return float(np.mean([_ece(values, rng.random(len(values)) < values, bins) for _ in range(draws)]))
 
 
 @dataclass(frozen=True)
