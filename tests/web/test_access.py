@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dopascope.web.tables import ReadingRow
 from web_installation import PASSWORD, Browser, Installation
 
 WHO = ("anonymous", "owner", "other", "reviewer", "administrator", "disabled")
@@ -36,6 +37,9 @@ MATRIX: dict[str, dict[str, str]] = {
     "uploads.job": OWN,
     "uploads.events": OWN,
     "uploads.again": OWN,
+    "records.worklist": CLINICAL,
+    "records.person": OWN,
+    "records.dashboard": CLINICAL,
     "readings.history": EVERYBODY,
     "readings.history_csv": CLINICAL,
     "readings.reading": OWN,
@@ -69,11 +73,14 @@ def test_every_route_answers_each_user_as_the_matrix_says(
     world: tuple[Installation, dict[str, Browser], str, str],
 ) -> None:
     installation, browsers, upload_id, reading_id = world
+    with installation.database.read() as session:
+        pseudonym = session.get_one(ReadingRow, reading_id).pseudonym
     installation.app.config["WTF_CSRF_ENABLED"] = False  # the matrix is of roles; forged requests are tested below
     values = {
         "upload_id": upload_id,
         "reading_id": reading_id,
         "name": "reading.json",
+        "pseudonym": pseudonym,
         "token": "x" * 43,
         "filename": "app.css",
         "user_id": "0" * 32,

@@ -103,8 +103,16 @@ def _read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None
         "p_abnormal": None if lead is None else lead.p_abnormal,
         "disagreement": reading.disagreement is not None,
         "camera": _camera(reading),
+        "ratios": _ratios(reading),
         "sha256": reading.scan.sha256,
     }
+
+
+def _ratios(reading: Any) -> dict[str, float]:
+    if reading.quantification is None or reading.verdict == "refused":
+        return {}
+    measured = reading.quantification.regions.items()
+    return {name: round(one.sbr, 4) for name, one in measured if one.sbr is not None}
 
 
 def _camera(reading: Any) -> str:

@@ -135,6 +135,8 @@ class ReadingRow(Base):
     p_abnormal: Mapped[float | None] = mapped_column(Float, default=None)
     disagreement: Mapped[bool] = mapped_column(default=False)
     camera: Mapped[str] = mapped_column(String(120), default="")
+    ratios: Mapped[dict[str, float]] = mapped_column(JSON, default=dict)
+    """Region -> binding ratio, of those that were measured."""
     sha256: Mapped[str] = mapped_column(String(64))
     upload: Mapped[Upload] = relationship(back_populates="reading")
 
