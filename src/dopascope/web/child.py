@@ -36,11 +36,7 @@ def confine(memory: int, seconds: int, file_size: int) -> None:
     import resource
 
     os.nice(NICENESS)
-    if sys.platform == "linux":
-        import ctypes
-
-        die_with_parent = 1
-        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+    end_with_parent()
     for kind, limit in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),
@@ -67,6 +63,15 @@ def _without_network() -> None:
             raise PermissionError(f"{event} is not allowed while a scan is read")
 
     sys.addaudithook(refuse)
+
+
+def end_with_parent() -> None:
+    """Be killed when the process that started this one ends, however that ends; on Linux."""
+    if sys.platform == "linux":
+        import ctypes
+
+        at_death_of_parent = 1
+        ctypes.CDLL(None).prctl(at_death_of_parent, signal.SIGKILL)
 
 
 def read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import tempfile
+import threading
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from typing import Final
 
 from dopascope.processes import one_thread_each
@@ -14,6 +16,8 @@ from dopascope.web.app import create_app, setup_token
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
 
+LOOK_S: Final = 1.0
+"""How often the server looks whether its workers live."""
 THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
 
@@ -39,6 +43,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         clear_untrusted_proxy_headers=True,
     )
     children = start_workers(settings)
+    ended = threading.Event()
+    threading.Thread(target=_keep_up, args=(settings, children, ended), daemon=True).start()
     base = app.extensions["dopascope_database"]
     signal.signal(signal.SIGTERM, _interrupted)
     try:
@@ -46,6 +52,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             say(line)
         server.run()
     finally:
+        ended.set()
         server.close()
         for child in children:
             child.terminate()
@@ -58,17 +65,24 @@ def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def start_workers(settings: Settings) -> list[multiprocessing.process.BaseProcess]:
+def start_workers(settings: Settings) -> list[BaseProcess]:
     """Workers, each a process that ends with this one."""
-    context = multiprocessing.get_context("spawn")
-    children = [
-        context.Process(target=worker.main, args=(settings,), name=f"worker-{number}")
-        for number in range(settings.workers)
-    ]
+    return [_start(settings, number) for number in range(settings.workers)]
+
+
+def _start(settings: Settings, number: int) -> BaseProcess:
+    child = multiprocessing.get_context("spawn").Process(target=worker.main, args=(settings,), name=f"worker-{number}")
     with one_thread_each():
-        for child in children:
-            child.start()
-    return [*children]
+        child.start()
+    return child
+
+
+def _keep_up(settings: Settings, children: list[BaseProcess], ended: threading.Event) -> None:
+    """Put a new worker in the place of one that died."""
+    while not ended.wait(LOOK_S):
+        for number, child in enumerate(children):
+            if not child.is_alive() and not ended.is_set():
+                children[number] = _start(settings, number)
 
 
 def welcome(settings: Settings, base: Database) -> list[str]:

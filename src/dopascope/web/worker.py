@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dopascope.processes import settle
 from dopascope.web import audit, queue, seal, storage
-from dopascope.web.child import ANSWER, IDENTITY
+from dopascope.web.child import ANSWER, IDENTITY, end_with_parent
 from dopascope.web.database import Database
 from dopascope.web.settings import MIB, Settings
 from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
@@ -220,6 +220,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def main(settings: Settings) -> None:
     """A worker as a process of its own."""
     settle()
+    end_with_parent()
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)
