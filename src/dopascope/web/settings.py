@@ -15,6 +15,8 @@ from dopascope.errors import UsageError
 MIB: Final = 1 << 20
 SECRETS_FILE: Final = "secrets.json"
 SETUP_FILE: Final = "setup-token"
+Secret = Literal["cookies", "audit", "seal", "metrics"]
+SECRETS: Final[tuple[Secret, ...]] = ("cookies", "audit", "seal", "metrics")
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,18 @@ class Settings:
         """Uploads on their way in; swept at start."""
         return self.data / "incoming"
 
-    def secret(self, name: Literal["cookies", "audit", "seal"]) -> str:
-        """A secret of this installation, made when first asked for; file mode 0600."""
+    def secret(self, name: Secret) -> str:
+        """A secret of this installation, 64 hexadecimal digits; file mode 0600.
+
+        All that are missing are made at once, by whoever asks first: the server, before it starts its workers.
+        """
         path = self.data / SECRETS_FILE
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if name not in known:
-            known[name] = secrets.token_hex(32)
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        missing = [one for one in SECRETS if one not in known]
+        if missing:
+            known |= {one: secrets.token_hex(32) for one in missing}
             write_private(path, json.dumps(known))
-        found: str = known[name]
-        return found
+        return known[name]
 
 
 def write_private(path: Path, text: str) -> None:

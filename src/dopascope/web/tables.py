@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 Role = Literal["reader", "reviewer", "administrator"]
 ROLES: Final[tuple[Role, ...]] = ("reader", "reviewer", "administrator")
 JobState = Literal["queued", "running", "done", "refused", "dead"]
+JOB_STATES: Final[tuple[JobState, ...]] = ("queued", "running", "done", "refused", "dead")
 FINAL_STATES: Final[tuple[JobState, ...]] = ("done", "refused", "dead")
 _ID: Final = String(32)
 

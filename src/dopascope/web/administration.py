@@ -1,0 +1,105 @@
+"""What an administrator looks after: the queue and what was given up, the audit trail, the readers, and figures."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import Final
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as AnyResponse
+
+from dopascope.bundle import store
+from dopascope.web import audit
+from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, database, settings
+from dopascope.web.accounts import note
+from dopascope.web.forms import OnlyToken
+from dopascope.web.queue import restart
+from dopascope.web.tables import JOB_STATES, AuditEntry, Job, ReadingRow, Upload, User, WebSession
+
+blueprint = Blueprint("administration", __name__)
+LINES: Final = 100
+"""Of the audit trail on one page."""
+MOST_DEAD: Final = 200
+
+
+@blueprint.get("/queue")
+@allow(ADMINISTRATORS)
+def queue() -> str:
+    """How many uploads wait, and which were given up; by id, since administrators see no scans."""
+    with database().read() as session:
+        counts = _counts(session)
+        dead = session.scalars(select(Job).where(Job.state == "dead").order_by(Job.finished.desc()).limit(MOST_DEAD))
+        found = list(dead.unique())
+    return render_template("queue.html", counts=counts, dead=found, button=OnlyToken())
+
+
+@blueprint.post("/queue/<job_id>/again")
+@allow(ADMINISTRATORS)
+def again(job_id: str) -> AnyResponse:
+    """Queue a reading again that was given up."""
+    with database().write() as session:
+        job = session.get(Job, job_id)
+        if job is None:
+            abort(404)
+        if restart(session, job_id):
+            note(session, "reading queued again", job.upload_id)
+    return redirect(url_for("administration.queue"))
+
+
+@blueprint.get("/audit")
+@allow(ADMINISTRATORS)
+def trail() -> str:
+    """The audit trail, newest line first, and whether it is whole."""
+    page = max(1, request.args.get("page", 1, type=int))
+    wanted = select(AuditEntry).order_by(AuditEntry.number.desc()).offset((page - 1) * LINES).limit(LINES + 1)
+    with database().read() as session:
+        lines = list(session.scalars(wanted))
+        names = {one.id: one.name for one in session.scalars(select(User))}
+        verified = audit.verify(session, settings().secret("audit"))
+    return render_template(
+        "audit.html", lines=lines[:LINES], more=len(lines) > LINES, page=page, names=names, verified=verified
+    )
+
+
+@blueprint.get("/models")
+@allow(SIGNED_IN)
+def models() -> str:
+    """The readers that scans are shown to; they are added on the server's command line alone."""
+    found = store.list_models(settings().models_dir)
+    return render_template("models.html", models=found, asked=store.default_readers(settings().models_dir))
+
+
+@blueprint.get("/metrics")
+@allow(ANYONE)
+def metrics() -> Response:
+    """Figures for Prometheus (text format 0.0.4); asked with the token of the data folder, and not there without it."""
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {settings().secret('metrics')}".encode()):
+        abort(404)
+    with database().read() as session:
+        jobs = _counts(session)
+        verdicts = session.execute(select(ReadingRow.verdict, func.count()).group_by(ReadingRow.verdict)).all()
+        oldest = session.scalar(select(func.min(Job.created)).where(Job.state == "queued"))
+        size = int(session.scalar(select(func.sum(Upload.size))) or 0)
+        people = session.scalar(select(func.count()).select_from(WebSession)) or 0
+    lines = _gauge("jobs", "Readings by state.", {f'state="{name}"': count for name, count in jobs.items()})
+    lines += _gauge("readings", "Finished readings by verdict.", {f'verdict="{name}"': n for name, n in verdicts})
+    waited = 0.0 if oldest is None else max(0.0, time.time() - oldest)
+    lines += _gauge("oldest_waiting_seconds", "Age of the oldest job that waits.", {"": round(waited, 1)})
+    lines += _gauge("uploads_bytes", "Size of all uploads.", {"": size})
+    lines += _gauge("sessions", "Sessions that were not ended.", {"": people})
+    return Response("\n".join([*lines, ""]), mimetype="text/plain")
+
+
+def _counts(session: Session) -> dict[str, int]:
+    found = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
+    return dict.fromkeys(map(str, JOB_STATES), 0) | {str(state): int(count) for state, count in found}
+
+
+def _gauge(name: str, told: str, values: dict[str, float]) -> list[str]:
+    full = f"dopascope_{name}"
+    shown = [f"{full}{{{label}}} {value}" if label else f"{full} {value}" for label, value in values.items()]
+    return [f"# HELP {full} {told}", f"# TYPE {full} gauge", *shown]
