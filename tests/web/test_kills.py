@@ -59,7 +59,7 @@ class Server:
     def kill(self, draw: random.Random) -> None:
         """Kill the server or a process beneath it, and see that it answers again."""
         below = psutil.Process(self.process.pid).children(recursive=True)
-        if below and draw.random() < 0.7:
+        if below and draw.random() < 0.8:
             try:
                 draw.choice(below).send_signal(signal.SIGKILL)
             except psutil.NoSuchProcess:
@@ -147,7 +147,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
     person.start()
     try:
         for _ in range(kills):
-            time.sleep(draw.uniform(0.1, 1.5))
+            time.sleep(draw.uniform(0.05, 0.8))
             server.kill(draw)
         time.sleep(1)
         person.ending.set()
