@@ -80,9 +80,9 @@ class Server:
 class Person(threading.Thread):
     """Uploads again and again, whatever the server does; notes what was acknowledged."""
 
-    def __init__(self, port: int, scan: bytes) -> None:
+    def __init__(self, port: int, scan: bytes, pause: float) -> None:
         super().__init__(daemon=True)
-        self.url, self.scan = f"http://127.0.0.1:{port}", scan
+        self.url, self.scan, self.pause = f"http://127.0.0.1:{port}", scan, pause
         self.acknowledged: list[str] = []
         self.ending = threading.Event()
 
@@ -108,7 +108,7 @@ class Person(threading.Thread):
             found = re.search(r"/(?:uploads|readings)/([0-9a-f]{32})", place)
             if found:
                 self.acknowledged.append(found[1])
-            self.ending.wait(0.3)
+            self.ending.wait(self.pause)
 
     def _token(self, browser: urllib.request.OpenerDirector, page: str) -> str:
         text = browser.open(self.url + page, timeout=20).read().decode()
@@ -133,9 +133,11 @@ class Person(threading.Thread):
             return str(answer.url)
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
+@pytest.mark.parametrize(
+    ("kills", "pause"), [(8, 0.3), pytest.param(200, 1.0, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
+)
 def test_each_upload_ends_in_one_state_whoever_is_killed(
-    kills: int, tmp_path: Path, database_url: str, scan: bytes
+    kills: int, pause: float, tmp_path: Path, database_url: str, scan: bytes
 ) -> None:
     settings = Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models")
     app = create_app(settings)
@@ -143,7 +145,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
     app.extensions["dopascope_database"].close()
     draw = random.Random(kills)
     server = Server(settings)
-    person = Person(server.port, scan)
+    person = Person(server.port, scan, pause)
     person.start()
     try:
         for _ in range(kills):
@@ -156,7 +158,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
     finally:
         person.ending.set()
         server.end()
-    assert len(person.acknowledged) >= kills / 4, "the uploads hardly came through"
+    assert len(person.acknowledged) >= kills / 8, "the uploads hardly came through"
     base = Database(settings.url)
     try:
         with base.read() as session:
