@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from dopascope.web import storage
+from dopascope.web import queue, storage
 from dopascope.web.storage import parted
 from dopascope.web.tables import AuditEntry, Identity, Job, ReadingRow, Upload
 from web_installation import Installation
@@ -129,7 +129,10 @@ def test_a_child_that_dies_takes_nothing_with_it(
     assert installation.jobs()[0].state == "done"
 
 
-def test_too_little_memory_is_a_refusal(installation: Installation, reader, scan: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_too_little_memory_is_a_refusal(  # type: ignore[no-untyped-def]
+    installation: Installation, reader, scan: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "RETRY_S", 0.0)  # a child that died is tried again at once
     reader.upload((scan, "one.dcm"))
     installation.work(child_memory=64 << 20)
     job = installation.jobs()[0]
