@@ -30,11 +30,11 @@ from dopascope.web.access import (
 from dopascope.web.accounts import note
 from dopascope.web.forms import NoteForm, SignForm
 from dopascope.web.seal import SEAL
+from dopascope.web.summary import VERDICTS
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
 
 blueprint = Blueprint("readings", __name__)
 PAGE: Final = 50
-VERDICTS: Final = ("normal", "reduced", "uncertain", "refused")
 FILES: Final = {
     "report.html": "text/html",
     "report.pdf": "application/pdf",
