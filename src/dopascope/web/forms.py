@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
 from wtforms import DecimalField, PasswordField, SelectField, StringField, SubmitField, TextAreaField
@@ -15,6 +17,8 @@ _NAME = [
     Length(2, 64, "2 to 64 characters."),
     Regexp(r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", message="Letters, digits and . _ @ - only."),
 ]
+FURTHEST: Final = 30.0
+"""Millimetres or degrees of one correction by hand; beyond it the scan lies wrong in its file."""
 _ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
 
 
@@ -89,6 +93,37 @@ class SignForm(FlaskForm):  # type: ignore[misc]
     )
     password = PasswordField("Your password", _ANY_PASSWORD)
     submit = SubmitField("Sign")
+
+
+def _by_hand(label: str, unit: str) -> DecimalField:
+    told = f"-{FURTHEST:g} to {FURTHEST:g} {unit}."
+    return DecimalField(label, [Optional(), NumberRange(-FURTHEST, FURTHEST, told)], default=0)
+
+
+class AdjustForm(FlaskForm):  # type: ignore[misc]
+    """A correction of the registration: how the scan, seen on the template, is moved and turned."""
+
+    right = _by_hand("To the patient's right, mm", "mm")
+    front = _by_hand("To the front, mm", "mm")
+    up = _by_hand("Up, mm", "mm")
+    nod = _by_hand("About the left-right axis, degrees", "degrees")
+    tilt = _by_hand("About the back-front axis, degrees", "degrees")
+    turn = _by_hand("About the down-up axis, degrees", "degrees")
+    submit = SubmitField("Read again")
+
+    @property
+    def shift_mm(self) -> tuple[float, float, float]:
+        """Right, forward, up."""
+        return _number(self.right), _number(self.front), _number(self.up)
+
+    @property
+    def rotate_deg(self) -> tuple[float, float, float]:
+        """About the x, y and z axis, right-handed."""
+        return _number(self.nod), _number(self.tilt), _number(self.turn)
+
+
+def _number(field: DecimalField) -> float:
+    return float(field.data or 0)
 
 
 class OnlyToken(FlaskForm):  # type: ignore[misc]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
+from dopascope.reading.schema import ManualAdjustment
 from dopascope.report import content, wording
-from dopascope.web import limiter, passwords, storage
+from dopascope.web import limiter, passwords, storage, viewing
 from dopascope.web.access import (
     CLINICAL,
     SIGNED_IN,
@@ -28,7 +30,8 @@ from dopascope.web.access import (
     who,
 )
 from dopascope.web.accounts import note
-from dopascope.web.forms import NoteForm, SignForm
+from dopascope.web.derive import derive
+from dopascope.web.forms import AdjustForm, NoteForm, SignForm
 from dopascope.web.seal import SEAL
 from dopascope.web.summary import VERDICTS
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
@@ -40,8 +43,11 @@ FILES: Final = {
     "report.pdf": "application/pdf",
     "reading.json": "application/json",
     SEAL: "application/json",
+    viewing.SCAN: "application/gzip",
+    viewing.MNI: "application/gzip",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+EVIDENCE: Final = re.compile(r"evidence-[A-Za-z0-9._-]+\.nii\.gz")
 EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera", "signed_by")
 
 
@@ -130,17 +136,28 @@ def reading(reading_id: str) -> str:
     with database().write() as session:
         _row(session, reading_id)
         note(session, "reading seen", reading_id)
-    return _page(reading_id, NoteForm(), SignForm())
+    return _page(reading_id)
 
 
-def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
+def _page(
+    reading_id: str,
+    *,
+    note_form: NoteForm | None = None,
+    sign_form: SignForm | None = None,
+    adjust_form: AdjustForm | None = None,
+) -> str:
     with database().read() as session:
         row, upload = _row(session, reading_id)
+        before = _reading_of(session, upload.adjusts)
+        after = session.scalars(
+            select(ReadingRow).join(Upload).where(Upload.adjusts == upload.id).order_by(ReadingRow.created.desc())
+        ).first()
         notes = list(session.scalars(select(Note).where(Note.reading_id == reading_id).order_by(Note.created)))
         seen = may_see_identity(who(), upload)
         identity = session.get(Identity, reading_id) if seen else None
     whole = Reading.model_validate_json(_file(reading_id, "reading.json").read_text(encoding="utf-8"))
     numbers = None if whole.verdict == "refused" else whole.quantification
+    manual = whole.registration.manual if whole.registration else None
     return render_template(
         "reading.html",
         row=row,
@@ -156,9 +173,34 @@ def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
         passport_reasons=content.passport_reasons(whole),
         notes=notes,
         signature=next((one for one in notes if one.kind == "signature"), None),
-        note_form=note_form,
-        sign_form=sign_form,
+        note_form=note_form or NoteForm(),
+        sign_form=sign_form or SignForm(),
+        adjust_form=adjust_form or AdjustForm(formdata=None, **_as_fields(manual)),
+        adjusting=adjust_form is not None,
+        viewer=viewing.told(whole, settings().readings / reading_id, _addresses(reading_id, whole)),
+        script=viewing.SCRIPT if Path(current_app.static_folder or "", viewing.SCRIPT).is_file() else None,
+        manual=manual,
+        before=before,
+        after=after,
     )
+
+
+def _reading_of(session: Session, upload_id: str | None) -> ReadingRow | None:
+    return session.scalars(select(ReadingRow).where(ReadingRow.upload_id == upload_id)).first() if upload_id else None
+
+
+def _as_fields(manual: ManualAdjustment | None) -> dict[str, float]:
+    if manual is None:
+        return {}
+    shift, turn = manual.shift_mm, manual.rotate_deg
+    return dict(zip(("right", "front", "up", "nod", "tilt", "turn"), (*shift, *turn), strict=True))
+
+
+def _addresses(reading_id: str, whole: Reading) -> dict[str, str]:
+    """Where the viewer finds each volume."""
+    own = (viewing.SCAN, viewing.MNI, *viewing.evidence(whole))
+    addresses = {one: url_for("readings.file", reading_id=reading_id, name=one) for one in own}
+    return addresses | {one: url_for("readings.beside", name=one) for one in viewing.BESIDE}
 
 
 def _row(session: Session, reading_id: str) -> tuple[ReadingRow, Upload]:
@@ -176,7 +218,8 @@ def _file(reading_id: str, name: str) -> Path:
 @allow(CLINICAL)
 def file(reading_id: str, name: str) -> AnyResponse:
     """The report as a page, PDF or data."""
-    if name not in FILES:
+    mimetype = "application/gzip" if EVIDENCE.fullmatch(name) else FILES.get(name)
+    if mimetype is None:
         abort(404)
     with database().read() as session:
         row, _ = _row(session, reading_id)
@@ -184,12 +227,42 @@ def file(reading_id: str, name: str) -> AnyResponse:
     path = _file(reading_id, name)
     if not path.is_file():
         abort(404)
-    answer = send_file(
-        path, mimetype=FILES[name], as_attachment=saved, download_name=f"{row.pseudonym}-{name}", max_age=0
-    )
+    answer = send_file(path, mimetype=mimetype, as_attachment=saved, download_name=f"{row.pseudonym}-{name}", max_age=0)
     if name == "report.html":
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
     return answer
+
+
+@blueprint.get("/volumes/<name>")
+@allow(CLINICAL)
+def beside(name: str) -> Response:
+    """What the viewer shows beside or above any scan."""
+    if name not in viewing.BESIDE:
+        abort(404)
+    return Response(viewing.beside(name), mimetype="application/gzip")
+
+
+@blueprint.post("/readings/<reading_id>/adjust")
+@allow(CLINICAL)
+def adjust(reading_id: str) -> AnyResponse | str:
+    """Queue the same scan to be read with its registration corrected by hand; the earlier reading stays."""
+    form = AdjustForm()
+    if not form.validate_on_submit():
+        return _page(reading_id, adjust_form=form)
+    with database().write() as session:
+        row, upload = _row(session, reading_id)
+        if _is_signed(session, reading_id):
+            flash("It is signed: its registration stays as it is.", "alarm")
+            return redirect(url_for("readings.reading", reading_id=reading_id))
+        corrected = {"shift_mm": form.shift_mm, "rotate_deg": form.rotate_deg}
+        made = derive(session, settings(), upload, upload.choices | corrected, adjusts=upload.id)
+        note(session, "registration corrected", row.id, upload=made, **corrected)
+    return redirect(url_for("uploads.job", upload_id=made))
+
+
+def _is_signed(session: Session, reading_id: str) -> bool:
+    signed = select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")
+    return session.scalars(signed).first() is not None
 
 
 @blueprint.post("/readings/<reading_id>/notes")
@@ -198,11 +271,10 @@ def add_note(reading_id: str) -> AnyResponse | str:
     """A comment; after the signature, an addendum."""
     form = NoteForm()
     if not form.validate_on_submit():
-        return _page(reading_id, form, SignForm())
+        return _page(reading_id, note_form=form)
     with database().write() as session:
         _row(session, reading_id)
-        signed = session.scalars(select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")).first()
-        kind = "addendum" if signed else "comment"
+        kind = "addendum" if _is_signed(session, reading_id) else "comment"
         session.add(Note(reading_id=reading_id, user_id=who().id, kind=kind, text=form.text.data))
         note(session, kind, reading_id)
     return redirect(url_for("readings.reading", reading_id=reading_id))
@@ -214,7 +286,7 @@ def sign(reading_id: str) -> AnyResponse | str:
     """Sign a reading, once, with the password asked again."""
     form = SignForm()
     if not form.validate_on_submit():
-        return _page(reading_id, NoteForm(), form)
+        return _page(reading_id, sign_form=form)
     keys = limiter.keys_of(who().name, request.remote_addr or "unknown")
     with database().write() as session:
         _row(session, reading_id)
@@ -224,12 +296,11 @@ def sign(reading_id: str) -> AnyResponse | str:
             limiter.failed(session, keys)
     if wait > 0 or not passwords.matches(user.password_hash, form.password.data):
         form.password.errors = [f"Wait {wait:.0f} s, then try again." if wait > 0 else "This is not your password."]
-        return _page(reading_id, NoteForm(), form)
+        return _page(reading_id, sign_form=form)
     with database().write() as session:
         limiter.succeeded(session, keys)
         row, _ = _row(session, reading_id)
-        signed = select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")
-        if session.scalars(signed).first() is None:
+        if not _is_signed(session, reading_id):
             session.add(Note(reading_id=reading_id, user_id=user.id, kind="signature", text=form.conclusion.data))
             note(session, "signed", reading_id, sha256=row.sha256)
         else:

@@ -10,6 +10,7 @@ from sqlalchemy import exists, select
 from dopascope.reading import Reading
 from dopascope.web import summary
 from dopascope.web.access import CLINICAL, allow, database, settings, visible, who
+from dopascope.web.derive import current
 from dopascope.web.tables import Identity, Note, ReadingRow, Upload
 
 blueprint = Blueprint("records", __name__)
@@ -24,7 +25,7 @@ def worklist() -> str:
     """Readings that nobody has signed: disagreements first, then uncertain and unusual ones, then the oldest."""
     signed = exists().where(Note.reading_id == ReadingRow.id, Note.kind == "signature")
     wanted = (
-        visible(who())
+        current(visible(who()))
         .join(ReadingRow)
         .where(~signed)
         .order_by(
@@ -43,7 +44,7 @@ def worklist() -> str:
 @allow(CLINICAL)
 def person(pseudonym: str) -> str:
     """One person's readings side by side, with the change of each region since the first scan."""
-    wanted = visible(who()).join(ReadingRow).where(ReadingRow.pseudonym == pseudonym).order_by(Upload.created)
+    wanted = current(visible(who())).join(ReadingRow).where(ReadingRow.pseudonym == pseudonym).order_by(Upload.created)
     with database().read() as session:
         rows = [one.reading for one in session.scalars(wanted.limit(MOST_VISITS)).unique() if one.reading is not None]
         named = select(Identity).where(Identity.reading_id.in_([one.id for one in rows]))
@@ -72,7 +73,9 @@ def _reading(reading_id: str) -> Reading:
 def dashboard() -> str:
     """Counts, verdicts and passports over time, and the binding ratios of each camera."""
     with database().read() as session:
-        rows = [one.reading for one in session.scalars(visible(who()).join(ReadingRow)).unique() if one.reading]
+        rows = [
+            one.reading for one in session.scalars(current(visible(who())).join(ReadingRow)).unique() if one.reading
+        ]
     counts = {name: sum(one.verdict == name for one in rows) for name in summary.VERDICTS}
     return render_template(
         "dashboard.html",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,21 @@ def scan_of(folder: Path) -> Path:
     """What is read: the one file of an upload, or the folder of several."""
     files = sorted(folder.iterdir())
     return files[0] if len(files) == 1 else folder
+
+
+def link(source: Path, target: Path) -> None:
+    """Give the files of one upload to another one, without a second copy of them.
+
+    Raises:
+        OSError: the disk refuses; nothing is left.
+    """
+    target.mkdir(mode=0o700)
+    try:
+        for one in source.iterdir():
+            os.link(one, target / one.name)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def sweep(folder: Path, kept: set[str]) -> int:

@@ -87,6 +87,9 @@ class Upload(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     choices: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Fields of `reading.Choices`, and `series` where the files hold several."""
+    adjusts: Mapped[str | None] = mapped_column(_ID, default=None, index=True)
+    """Upload whose registration a person corrected; its reading is then no longer the current one."""
     owner: Mapped[User] = relationship(lazy="joined")
     job: Mapped[Job] = relationship(back_populates="upload", lazy="joined")
     reading: Mapped[ReadingRow | None] = relationship(back_populates="upload", lazy="joined")
