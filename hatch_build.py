@@ -1,7 +1,7 @@
 """Builds the web app's scripts (`front/`) into the package, so that installing it needs no Node.js of its own.
 
-With `DOPASCOPE_FRONT=later` nothing is built. Else a wheel is not made without them, and an editable install goes on where
-they cannot be built: the pages then do without a viewer, and `why-not.txt` beside the missing file says why.
+With `DOPASCOPE_FRONT=later` nothing is built. Else a wheel is not made without them, and an editable install goes on
+where they cannot be built: the pages then do without a viewer, and `why-not.txt` beside the missing file says why.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Final
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
 from wtforms import DecimalField, PasswordField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, NumberRange, Optional, Regexp
 
 from dopascope.web.passwords import LONGEST
@@ -60,7 +61,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 class InviteForm(FlaskForm):  # type: ignore[misc]
     """An invitation."""
 
-    role = SelectField("Role", choices=[(one, one) for one in ROLES])
+    role = SelectField("Role", choices=[SelectChoice(one) for one in ROLES])
     submit = SubmitField("Make an invitation")
 
 
@@ -71,7 +72,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     age = DecimalField("Age, years", [Optional(), NumberRange(0, 120, "0 to 120 years.")])
     sex = SelectField(
         "Sex",
-        choices=[("", "as the file says"), ("F", "female"), ("M", "male")],
+        choices=[SelectChoice("", "as the file says"), SelectChoice("F", "female"), SelectChoice("M", "male")],
         default="",
         coerce=lambda one: one or "",
     )

@@ -256,7 +256,7 @@ def adjust(reading_id: str) -> AnyResponse | str:
             return redirect(url_for("readings.reading", reading_id=reading_id))
         corrected = {"shift_mm": form.shift_mm, "rotate_deg": form.rotate_deg}
         made = derive(session, settings(), upload, upload.choices | corrected, adjusts=upload.id)
-        note(session, "registration corrected", row.id, upload=made, **corrected)
+        note(session, "registration corrected", row.id, upload=made, shift_mm=form.shift_mm, rotate_deg=form.rotate_deg)
     return redirect(url_for("uploads.job", upload_id=made))
 
 
