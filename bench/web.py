@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+
 from web_parts.browser import Browser, RefusedError
 from web_parts.store import PASSWORD, Store, fill
 
@@ -148,7 +149,7 @@ def api_paths(port: int, name: str, known: list[tuple[str, str, str]]) -> list[s
             continue
         for upload, reading, pseudonym in known:
             names = {"upload_id": upload, "reading_id": reading, "pseudonym": pseudonym}
-            address = re.sub(r"{(\w+)}", lambda hole, names=names: names.get(hole[1], reading), path)
+            address = re.sub(r"{(\w+)}", lambda hole, names=names: names.get(hole[1], names["reading_id"]), path)
             address = address if address.startswith("/api/") else f"/api/v1{address}"
             try:
                 json.loads(browser.ask(address).body)
@@ -306,8 +307,8 @@ def table(record: dict[str, Any]) -> str:
         "",
         "## Under load",
         "",
-        f"{load['requests']} requests, {len(load['errors'])} errors. Processor: server {load['cpu_s']['server']:.0f} s, "
-        f"load generator {load['cpu_s']['load']:.0f} s.",
+        f"{load['requests']} requests, {len(load['errors'])} errors. Processor: server "
+        f"{load['cpu_s']['server']:.0f} s, load generator {load['cpu_s']['load']:.0f} s.",
         "",
         "| what | count | p50 ms | p95 ms | longest ms |",
         "|---|---|---|---|---|",

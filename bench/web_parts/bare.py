@@ -1,4 +1,4 @@
-"""The peer of the records list: the same template and queries on bare Flask, without log-in, guards, tokens and headers.
+"""The peer of the records list: same template and queries on bare Flask, without log-in, guards, tokens and headers.
 
 Served by gunicorn as `bare:create("sqlite:////...")`.
 """
