@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Final
 
 from flask import Blueprint, abort, render_template
@@ -72,10 +73,10 @@ def _reading(reading_id: str) -> Reading:
 @allow(CLINICAL)
 def dashboard() -> str:
     """Counts, verdicts and passports over time, and the binding ratios of each camera."""
+    columns = [getattr(ReadingRow, one.name) for one in fields(summary.Shown)]
     with database().read() as session:
-        rows = [
-            one.reading for one in session.scalars(current(visible(who())).join(ReadingRow)).unique() if one.reading
-        ]
+        found = session.execute(current(visible(who())).join(ReadingRow).with_only_columns(*columns))
+        rows = [summary.Shown(*row) for row in found]
     counts = {name: sum(one.verdict == name for one in rows) for name in summary.VERDICTS}
     return render_template(
         "dashboard.html",

@@ -44,6 +44,7 @@ class Settings:
     quota: int = 20 * 1024 * MIB
     """Bytes that one user may keep."""
     workers: int = 1
+    """Processes of the server that read scans; 0 where `dopascope worker` does that."""
     read_minutes: float = 10.0
     """Time after which reading one upload is given up."""
     child_memory: int = 6 * 1024 * MIB
@@ -84,12 +85,13 @@ class Settings:
                 fix="Add --trusted-host NAME.",
             )
         for name in ("idle_minutes", "session_hours", "largest_upload", "quota", "workers", "read_minutes"):
-            if getattr(self, name) <= 0:
+            value, none = getattr(self, name), name == "workers"
+            if value < 0 or (value == 0 and not none):
                 raise UsageError(
                     "This setting cannot be meant.",
                     where=name,
-                    found=getattr(self, name),
-                    expected="above 0",
+                    found=value,
+                    expected="0 or more" if none else "above 0",
                     fix="Correct it, or leave it out for its default.",
                 )
 

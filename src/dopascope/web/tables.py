@@ -93,7 +93,11 @@ class Upload(Base):
     owner: Mapped[User] = relationship(lazy="joined")
     job: Mapped[Job] = relationship(back_populates="upload", lazy="joined")
     reading: Mapped[ReadingRow | None] = relationship(back_populates="upload", lazy="joined")
-    __table_args__ = (Index("upload_owner_sha256", "owner_id", "sha256"),)
+    __table_args__ = (
+        Index("upload_owner_sha256", "owner_id", "sha256"),
+        Index("upload_created", "created"),
+        Index("upload_owner_created", "owner_id", "created"),
+    )
 
 
 class Identity(Base):

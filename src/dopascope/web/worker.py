@@ -233,9 +233,14 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def main(settings: Settings) -> None:
-    """A worker as a process of its own."""
+    """A worker as a process of the server's."""
     settle()
     end_with_parent()
+    work(settings)
+
+
+def work(settings: Settings) -> None:
+    """Take jobs until told to end, in the main thread of a process."""
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)
