@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ class Settings:
         """Refuse what would open the app to strangers.
 
         Raises:
-            UsageError: it would be reached from other machines without TLS, or a number cannot be meant.
+            UsageError: it would be reached from other machines without TLS, would show what only developers should see,
+                or a number cannot be meant.
         """
         if not self.behind_proxy and not _loopback(self.host):
             raise UsageError(
@@ -82,6 +84,14 @@ class Settings:
                 found="none",
                 expected="the host name in your users' address bar",
                 fix="Add --trusted-host NAME.",
+            )
+        if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+            raise UsageError(
+                "The app would show its inside to whoever makes it fail.",
+                where="FLASK_DEBUG",
+                found=os.environ["FLASK_DEBUG"],
+                expected="not set",
+                fix="Unset FLASK_DEBUG.",
             )
         for name in ("idle_minutes", "session_hours", "largest_upload", "quota", "workers", "read_minutes"):
             if getattr(self, name) <= 0:
