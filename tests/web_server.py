@@ -128,7 +128,7 @@ def dropped_files(process: int) -> list[str]:
     found = []
     for one in Path(f"/proc/{process}/fd").iterdir():
         try:
-            target = os.readlink(one)
+            target = str(one.readlink())
         except OSError:
             continue
         if target.endswith(" (deleted)"):

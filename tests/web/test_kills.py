@@ -68,6 +68,12 @@ class Person(threading.Thread):
             self.ending.wait(self.pause)
 
 
+@pytest.mark.promise(
+    "Whenever server or workers are killed, no acknowledged upload is lost, each reading ends "
+    "once, and the audit trail is whole; on SQLite and PostgreSQL",
+    asvs="2.3.3",
+    threats="T24",
+)
 @pytest.mark.parametrize(
     ("kills", "pause"), [(8, 0.3), pytest.param(200, 1.0, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
 )
