@@ -144,7 +144,8 @@ class Obeyed(HTMLParser):
             address = given.get(name) or ""
             if re.match(r"\s*(javascript|data|vbscript):", address, re.I) and tag != "img":
                 self.wrong.append(address)
-            self.links.add(address)
+            if name != "action":
+                self.links.add(address)
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
@@ -153,10 +154,11 @@ class Obeyed(HTMLParser):
 def crawled(browser: Browser) -> dict[str, Any]:
     """Every page that is reached from the first one, by its address."""
     found: dict[str, Any] = {}
-    waiting = {"/", "/account", "/upload"}
+    waiting = {"/"}
     while waiting:
         url = waiting.pop()
         found[url] = told = browser.get(url)
+        told.get_data()  # to the end, also of a stream
         if told.mimetype == "text/html":
             waiting |= {one for one in Obeyed(told.text).links if one.startswith("/") and "/logout" not in one}
         elif told.status_code == 302:
@@ -171,8 +173,7 @@ def crawled(browser: Browser) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["ada", "rea", "root"])
 def test_one_hostile_string_everywhere_is_obeyed_on_no_page(world: World, name: str) -> None:
     pages = crawled(world.browsers[name])
-    broken = {url: told.status_code for url, told in pages.items() if told.status_code >= 400}
-    assert {code for url, code in broken.items()} <= {405}, broken  # a form's address, asked as a page
+    assert {url: told.status_code for url, told in pages.items() if told.status_code not in (200, 302)} == {}
     shown = 0
     for url, told in pages.items():
         if told.mimetype == "text/html":
@@ -234,9 +235,10 @@ def test_the_canary_stays_where_it_may_be_also_when_the_child_dies(world: World)
     for name, allowed in (("ada", True), ("rea", True), ("eve", False), ("root", False)):
         pages = crawled(world.browsers[name])
         assert not [url for url in pages if CANARY in url]
-        named = {url for url, told in pages.items() if CANARY in told.text}
+        named = {url for url, told in pages.items() if CANARY.encode() in told.data}
         assert named == ({f"/readings/{world.reading_id}"} if allowed else set()), name
-        assert all(told.headers["Cache-Control"] == "no-store" for url, told in pages.items() if "/static/" not in url)
+        kept = {url for url, told in pages.items() if told.headers["Cache-Control"] != "no-store"}
+        assert all(url.startswith("/static/") for url in kept), kept
 
 
 TRAVERSALS = (
@@ -263,18 +265,18 @@ def test_no_id_and_no_name_of_any_route_is_a_path(world: World) -> None:
     tried, wrong = 0, []
     app.config["WTF_CSRF_ENABLED"] = False
     try:
-        for rule, argument in [(rule, one) for rule in app.url_map.iter_rules() for one in sorted(rule.arguments)]:
+        for rule, argument in ((one, name) for one in app.url_map.iter_rules() for name in sorted(one.arguments)):
             for bad, method in itertools.product(TRAVERSALS, sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})):
                 url = filled(rule.rule, known | {argument: bad})
-                for browser in world.browsers.values():
+                for browser in (world.browsers["rea"], world.browsers["root"]):  # who together may ask for everything
                     told = browser.client.open(url, method=method)
                     tried += 1
-                    if told.status_code not in (301, 302, 308, 400, 401, 404, 405) or _tells(told, secret):
+                    if _tells(told, secret) or told.status_code not in (301, 302, 308, 400, 401, 404, 405):
                         wrong.append((method, url, told.status_code))
     finally:
         app.config["WTF_CSRF_ENABLED"] = True
     assert wrong == []
-    assert tried > 1000
+    assert tried > 500
     assert sorted(data.rglob("*")) == before
 
 
@@ -435,7 +437,7 @@ def most(kind: str, seconds: float) -> float:
 )
 @pytest.mark.parametrize("kind", ["account", "address"])
 def test_a_thousand_guesses_are_hardly_any(installation: Installation, counted: list[str], kind: str) -> None:
-    """One account from a thousand addresses that a header claims; a thousand accounts from one address."""
+    """One account from a thousand addresses that a header claims; hundreds of accounts from one address."""
     installation.user("ada")
     installation.app.config["WTF_CSRF_ENABLED"] = False
     client = installation.app.test_client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from dopascope.errors import UsageError
 MIB: Final = 1 << 20
 SECRETS_FILE: Final = "secrets.json"
 SETUP_FILE: Final = "setup-token"
+_HOST: Final = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\]"
+)
 Secret = Literal["cookies", "audit", "seal", "metrics"]
 SECRETS: Final[tuple[Secret, ...]] = ("cookies", "audit", "seal", "metrics")
 
@@ -84,6 +88,15 @@ class Settings:
                 found="none",
                 expected="the host name in your users' address bar",
                 fix="Add --trusted-host NAME.",
+            )
+        odd = [name for name in self.trusted_hosts if not _HOST.fullmatch(name)]
+        if odd:
+            raise UsageError(
+                "This cannot be a host that only you answer for.",
+                where="--trusted-host",
+                found=repr(odd[0]),
+                expected="a whole name, such as scans.example.org",
+                fix="Name each host by itself, without * or a dot in front.",
             )
         if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
             raise UsageError(
