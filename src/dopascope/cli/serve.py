@@ -39,6 +39,7 @@ TrustedOption = Annotated[
 RegistrationOption = Annotated[
     str, typer.Option("--registration", help="Who may make an account.", metavar="invitation|open")
 ]
+LargestOption = Annotated[int, typer.Option("--largest-upload", help="MiB of one upload at the most.", min=1)]
 WorkersOption = Annotated[
     int, typer.Option("--workers", help="Processes that read scans; 0 where others do.", min=0, max=64)
 ]
@@ -54,6 +55,7 @@ def serve(
     trusted_host: TrustedOption = [],  # noqa: B006  (typer copies it)
     registration: RegistrationOption = "invitation",
     workers: WorkersOption = 1,
+    largest_upload: LargestOption = 512,
     models_dir: options.ModelsDirOption = None,
 ) -> None:
     """Serve the web app: accounts, uploads, readings and their history. Ctrl-C ends it.
@@ -70,7 +72,7 @@ def serve(
             fix="Choose one of these.",
         )
     from dopascope.web.serve import serve as run
-    from dopascope.web.settings import Settings
+    from dopascope.web.settings import MIB, Settings
 
     run(
         Settings(
@@ -82,6 +84,7 @@ def serve(
             trusted_hosts=tuple(trusted_host),
             registration=cast(Literal["invitation", "open"], registration),
             workers=workers,
+            largest_upload=largest_upload * MIB,
             models_dir=models_dir,
         ),
         say,
