@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
-from wtforms import DecimalField, PasswordField, SelectField, StringField, SubmitField, TextAreaField
-from wtforms.validators import DataRequired, Length, NumberRange, Optional, Regexp
+from wtforms import (
+    DecimalField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    SubmitField,
+    TextAreaField,
+)
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
+from wtforms.widgets import CheckboxInput, ListWidget
 
+from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
 from dopascope.web.passwords import LONGEST
-from dopascope.web.tables import ROLES
+from dopascope.web.tables import ROLES, Role
 
 _NAME = [
     DataRequired("Give a user name."),
@@ -51,6 +64,42 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     old = PasswordField("Password now", _ANY_PASSWORD)
     new = PasswordField("New password", _ANY_PASSWORD)
     submit = SubmitField("Change the password")
+
+
+SCOPE_LABELS: Final = {
+    "read": "read what I may see",
+    "upload": "upload scans",
+    "annotate": "add comments and addenda",
+    "admin": "administer accounts and the queue",
+}
+
+
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    """A token of the programming interface: the password is asked again."""
+
+    name = StringField(
+        "What it is for", [DataRequired("Give it a name."), Length(max=64)], filters=[_without_nul], default=""
+    )
+    scopes = SelectMultipleField(
+        "What it may do",
+        [DataRequired("Choose at least one.")],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    days = IntegerField(
+        "Days until it ends",
+        [InputRequired("Give a number of days."), NumberRange(1, LONGEST_DAYS, f"1 to {LONGEST_DAYS} days.")],
+        default=90,
+    )
+    password = PasswordField("Your password", _ANY_PASSWORD)
+    submit = SubmitField("Make a token")
+
+    @classmethod
+    def of(cls, role: Role, *, empty: bool = False) -> TokenForm:
+        """The form as a role may fill it in; `empty` where another form of the page was sent."""
+        made = cls(formdata=None) if empty else cls()
+        made.scopes.choices = [(one, SCOPE_LABELS[one]) for one in SCOPES[role]]
+        return made
 
 
 class InviteForm(FlaskForm):  # type: ignore[misc]

@@ -6,16 +6,16 @@ import csv
 import io
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
 from dopascope.report import content, wording
-from dopascope.web import limiter, passwords, storage
+from dopascope.web import storage
 from dopascope.web.access import (
     CLINICAL,
     SIGNED_IN,
@@ -27,7 +27,7 @@ from dopascope.web.access import (
     visible,
     who,
 )
-from dopascope.web.accounts import note
+from dopascope.web.accounts import note, password_trouble
 from dopascope.web.forms import NoteForm, SignForm
 from dopascope.web.seal import SEAL
 from dopascope.web.summary import VERDICTS
@@ -35,6 +35,8 @@ from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
 
 blueprint = Blueprint("readings", __name__)
 PAGE: Final = 50
+LAST_PAGE: Final = 1_000_000
+"""Of any list: what a database can count to."""
 FILES: Final = {
     "report.html": "text/html",
     "report.pdf": "application/pdf",
@@ -52,11 +54,10 @@ def history() -> AnyResponse | str:
     if who().role == "administrator":
         return redirect(url_for("accounts.users"))
     asked = {name: storage.printable(request.args.get(name, ""))[:80] for name in ("find", "verdict")}
-    page = max(1, request.args.get("page", 1, type=int))
+    page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
     with database().read() as session:
-        chosen = _chosen(asked).order_by(Upload.created.desc()).offset((page - 1) * PAGE).limit(PAGE + 1)
-        found = list(session.scalars(chosen).unique())
-        signed = _signed(session, [one.job.id for one in found])
+        found = list(session.scalars(chosen(**asked).offset((page - 1) * PAGE).limit(PAGE + 1)).unique())
+        signed = signatures(session, [one.job.id for one in found])
     return render_template(
         "history.html",
         uploads=found[:PAGE],
@@ -68,22 +69,23 @@ def history() -> AnyResponse | str:
     )
 
 
-def _chosen(asked: dict[str, str]):  # type: ignore[no-untyped-def]
+def chosen(find: str = "", verdict: str = "") -> Select[Upload]:
+    """What the user of this request may see of what he looks for, newest first."""
     wanted = visible(who()).join(Job).outerjoin(ReadingRow)
-    if asked["verdict"] in VERDICTS:
-        wanted = wanted.where(ReadingRow.verdict == asked["verdict"])
-    if asked["find"]:
-        part = f"%{_literal(asked['find'])}%"
+    if verdict in VERDICTS:
+        wanted = wanted.where(ReadingRow.verdict == verdict)
+    if find:
+        part = f"%{_literal(find)}%"
         columns = (ReadingRow.pseudonym, Upload.original_name, ReadingRow.camera)
         wanted = wanted.where(or_(*(one.ilike(part, escape="\\") for one in columns)))
-    return wanted
+    return wanted.order_by(Upload.created.desc(), Upload.id)
 
 
 def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _signed(session: Session, ids: list[str]) -> dict[str, str]:
+def signatures(session: Session, ids: list[str]) -> dict[str, str]:
     """Reading -> who signed it."""
     wanted = select(Note.reading_id, User.name).join(User, User.id == Note.user_id)
     return {row[0]: row[1] for row in session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))}
@@ -95,7 +97,7 @@ def history_csv() -> Response:
     """The history as a table; no cell can be taken for a formula."""
     with database().read() as session:
         found = list(session.scalars(visible(who()).join(Job).join(ReadingRow).order_by(Upload.created)).unique())
-        signed = _signed(session, [one.job.id for one in found])
+        signed = signatures(session, [one.job.id for one in found])
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\r\n")
     table.writerow(EXPORTED)
@@ -127,26 +129,30 @@ def harmless(cell: str) -> str:
 @allow(CLINICAL)
 def reading(reading_id: str) -> str:
     """One reading: passport first, then binding ratios, readers and report."""
-    with database().write() as session:
-        _row(session, reading_id)
-        note(session, "reading seen", reading_id)
+    see(reading_id)
     return _page(reading_id, NoteForm(), SignForm())
+
+
+def see(reading_id: str) -> None:
+    """Write down that the user of this request sees a reading; 404 where he may not."""
+    with database().write() as session:
+        row_of(session, reading_id)
+        note(session, "reading seen", reading_id)
 
 
 def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
     with database().read() as session:
-        row, upload = _row(session, reading_id)
-        notes = list(session.scalars(select(Note).where(Note.reading_id == reading_id).order_by(Note.created)))
-        seen = may_see_identity(who(), upload)
-        identity = session.get(Identity, reading_id) if seen else None
-    whole = Reading.model_validate_json(_file(reading_id, "reading.json").read_text(encoding="utf-8"))
+        row, upload = row_of(session, reading_id)
+        notes = notes_of(session, reading_id)
+        identity = identity_of(session, row, upload)
+    whole = whole_of(reading_id)
     numbers = None if whole.verdict == "refused" else whole.quantification
     return render_template(
         "reading.html",
         row=row,
         upload=upload,
         r=whole,
-        identity={} if identity is None else identity.fields,
+        identity=identity or {},
         headline=wording.HEADLINES[whole.verdict],
         symbols=wording.SYMBOLS,
         readers=content.reader_rows(whole),
@@ -161,14 +167,33 @@ def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
     )
 
 
-def _row(session: Session, reading_id: str) -> tuple[ReadingRow, Upload]:
+def notes_of(session: Session, reading_id: str) -> list[Note]:
+    """Comments, signature and addenda of a reading, in order of time."""
+    wanted = select(Note).where(Note.reading_id == reading_id).order_by(Note.created, Note.id)
+    return list(session.scalars(wanted))
+
+
+def identity_of(session: Session, row: ReadingRow, upload: Upload) -> dict[str, Any] | None:
+    """Whom a scan shows, for those who may see it."""
+    found = session.get(Identity, row.id) if may_see_identity(who(), upload) else None
+    return None if found is None else found.fields
+
+
+def whole_of(reading_id: str) -> Reading:
+    """A reading as it stands in its folder."""
+    return Reading.model_validate_json(path_of(reading_id, "reading.json").read_text(encoding="utf-8"))
+
+
+def row_of(session: Session, reading_id: str) -> tuple[ReadingRow, Upload]:
+    """A reading that the user of this request may see, with its upload; else 404, as if there were none."""
     row = session.get(ReadingRow, reading_id)
     if row is None:
         abort(404)
     return row, upload_of(session, row.upload_id)
 
 
-def _file(reading_id: str, name: str) -> Path:
+def path_of(reading_id: str, name: str) -> Path:
+    """Of a reading's file."""
     return settings().readings / reading_id / name
 
 
@@ -176,12 +201,16 @@ def _file(reading_id: str, name: str) -> Path:
 @allow(CLINICAL)
 def file(reading_id: str, name: str) -> AnyResponse:
     """The report as a page, PDF or data."""
+    return send(reading_id, name, saved=request.args.get("save") == "1")
+
+
+def send(reading_id: str, name: str, *, saved: bool) -> AnyResponse:
+    """A file of a reading that the user of this request may see."""
     if name not in FILES:
         abort(404)
     with database().read() as session:
-        row, _ = _row(session, reading_id)
-    saved = request.args.get("save") == "1"
-    path = _file(reading_id, name)
+        row, _ = row_of(session, reading_id)
+    path = path_of(reading_id, name)
     if not path.is_file():
         abort(404)
     answer = send_file(
@@ -199,13 +228,19 @@ def add_note(reading_id: str) -> AnyResponse | str:
     form = NoteForm()
     if not form.validate_on_submit():
         return _page(reading_id, form, SignForm())
-    with database().write() as session:
-        _row(session, reading_id)
-        signed = session.scalars(select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")).first()
-        kind = "addendum" if signed else "comment"
-        session.add(Note(reading_id=reading_id, user_id=who().id, kind=kind, text=form.text.data))
-        note(session, kind, reading_id)
+    comment(reading_id, form.text.data)
     return redirect(url_for("readings.reading", reading_id=reading_id))
+
+
+def comment(reading_id: str, text: str) -> Note:
+    """Add a comment to a reading that the user of this request may see; after the signature, an addendum."""
+    with database().write() as session:
+        row_of(session, reading_id)
+        signed = session.scalars(select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")).first()
+        made = Note(reading_id=reading_id, user_id=who().id, kind="addendum" if signed else "comment", text=text)
+        session.add(made)
+        note(session, made.kind, reading_id)
+        return made
 
 
 @blueprint.post("/readings/<reading_id>/sign")
@@ -215,22 +250,17 @@ def sign(reading_id: str) -> AnyResponse | str:
     form = SignForm()
     if not form.validate_on_submit():
         return _page(reading_id, NoteForm(), form)
-    keys = limiter.keys_of(who().name, request.remote_addr or "unknown")
-    with database().write() as session:
-        _row(session, reading_id)
-        user = session.get_one(User, who().id)
-        wait = limiter.wait_s(session, keys)
-        if wait <= 0:
-            limiter.failed(session, keys)
-    if wait > 0 or not passwords.matches(user.password_hash, form.password.data):
-        form.password.errors = [f"Wait {wait:.0f} s, then try again." if wait > 0 else "This is not your password."]
+    with database().read() as session:
+        row_of(session, reading_id)
+    trouble = password_trouble(form.password.data)
+    if trouble:
+        form.password.errors = [trouble]
         return _page(reading_id, NoteForm(), form)
     with database().write() as session:
-        limiter.succeeded(session, keys)
-        row, _ = _row(session, reading_id)
+        row, _ = row_of(session, reading_id)
         signed = select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")
         if session.scalars(signed).first() is None:
-            session.add(Note(reading_id=reading_id, user_id=user.id, kind="signature", text=form.conclusion.data))
+            session.add(Note(reading_id=reading_id, user_id=who().id, kind="signature", text=form.conclusion.data))
             note(session, "signed", reading_id, sha256=row.sha256)
         else:
             flash("It was signed before; add an addendum.", "alarm")

@@ -52,6 +52,32 @@ class WebSession(Base):
     user: Mapped[User] = relationship(lazy="joined")
 
 
+class ApiToken(Base):
+    """A key to the programming interface; its key here is the digest, so that the database gives nobody a token."""
+
+    __tablename__ = "api_token"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created: Mapped[float] = mapped_column(Float)
+    expires: Mapped[float] = mapped_column(Float)
+    seen: Mapped[float | None] = mapped_column(Float, default=None)
+    """When it was last used; None for never."""
+    user: Mapped[User] = relationship(lazy="joined")
+
+
+class SentOnce(Base):
+    """An upload that a program sent under an Idempotency-Key; its key is the digest of the user's id and that key."""
+
+    __tablename__ = "sent_once"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    upload_id: Mapped[str] = mapped_column(ForeignKey("upload.id", ondelete="CASCADE"))
+    body: Mapped[str] = mapped_column(String(64))
+    """Digest of what was sent."""
+    created: Mapped[float] = mapped_column(Float, index=True)
+
+
 class Invitation(Base):
     """The right to make one account; its key is the digest of the token."""
 
