@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from flask import url_for
 
@@ -18,6 +18,7 @@ from dopascope.web.api.schemas import ModelLine, QueueState, Trail, UserLine
 from dopascope.web.tables import ROLES, AuditEntry
 
 blueprint = Blueprint("administration", "Models, accounts, the audit trail and the queue.")
+CHANGE: Final = f"any(disable, enable, {', '.join(ROLES)})"
 
 
 @blueprint.operation("/models", "GET", SIGNED_IN, "read")
@@ -36,9 +37,7 @@ def list_users() -> Any:
         return accounts.all_users(session)
 
 
-@blueprint.operation(
-    f"/users/<id:user_id>/<any(disable, enable, {', '.join(ROLES)}):change>", "POST", ADMINISTRATORS, "admin"
-)
+@blueprint.operation(f"/users/<id:user_id>/<{CHANGE}:change>", "POST", ADMINISTRATORS, "admin")
 @blueprint.response(200, UserLine)
 def change_user(user_id: str, change: str) -> Any:
     """Disable or enable an account, or give it another role; its sessions and tokens end. 409 for one's own."""

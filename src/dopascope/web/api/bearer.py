@@ -71,7 +71,7 @@ def check_scope(view: Callable[..., object], token: ApiToken) -> None:
             f"This token was not made for this: it needs the scope {needed}.",
             kind="insufficient-scope",
             headers=_asks(f'error="insufficient_scope", scope="{needed}"'),
-            scope=needed,
+            fields={"scope": needed},
         )
 
 

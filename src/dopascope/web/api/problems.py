@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -37,11 +38,17 @@ class Problem(HTTPException):
     """
 
     def __init__(
-        self, status: int, detail: str, *, kind: str = "", headers: dict[str, str] | None = None, **fields: Any
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = status
-        self.kind, self.headers, self.fields = kind, headers or {}, fields
+        self.kind, self.headers, self.fields = kind, dict(headers or {}), dict(fields or {})
 
 
 def wanted() -> bool:
@@ -51,7 +58,7 @@ def wanted() -> bool:
 
 def refusal(error: DopascopeError, status: int = 422) -> Problem:
     """What a user did wrong, with all that a page would tell him."""
-    return Problem(status, error.what, kind=error.code, what=error.what, **error.fields())
+    return Problem(status, error.what, kind=error.code, fields={"what": error.what, **error.fields()})
 
 
 def answer(error: HTTPException) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Response, url_for
 from sqlalchemy import Select
@@ -15,6 +15,7 @@ from dopascope.web.api.schemas import Looked, NewRemark, ReadingDetail, ReadingL
 from dopascope.web.tables import Note, ReadingRow, Upload
 
 blueprint = Blueprint("readings", "What was read, and what was said of it.")
+FILE: Final = f"any({', '.join(map(repr, readings.FILES))})"
 
 
 @blueprint.operation("/readings", "GET", CLINICAL, "read")
@@ -22,8 +23,12 @@ blueprint = Blueprint("readings", "What was read, and what was said of it.")
 @blueprint.response(200, ReadingLine(many=True), headers=PAGES)
 def list_readings(asked: dict[str, Any]) -> Any:
     """Finished readings that one may see, newest first."""
-    find, verdict = storage.printable(asked["find"]), asked["verdict"]
-    return lines(readings.chosen(find, verdict).where(ReadingRow.id.is_not(None)), asked)
+    return lines(looked_for(asked).where(ReadingRow.id.is_not(None)), asked)
+
+
+def looked_for(asked: dict[str, Any]) -> Select[Upload]:
+    """What one may see of what is looked for, read or not."""
+    return readings.chosen(storage.printable(asked.get("find", "")), asked.get("verdict", ""))
 
 
 def lines(wanted: Select[Upload], asked: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -70,7 +75,7 @@ def get_reading(reading_id: str) -> Any:
         identity = readings.identity_of(session, row, upload)
     signature = next((one for one in notes if one["kind"] == "signature"), None)
     more = {"notes": notes, "signature": signature, "identity": identity}
-    return line(row, upload, signature and signature["by"]) | more
+    return line(row, upload, signature["by"] if signature else None) | more
 
 
 @blueprint.operation("/readings/<id:reading_id>/reading", "GET", CLINICAL, "read")
@@ -82,9 +87,7 @@ def get_whole_reading(reading_id: str) -> Response:
     return Response(text, mimetype="application/json")
 
 
-@blueprint.operation(
-    f"/readings/<id:reading_id>/files/<any({', '.join(map(repr, readings.FILES))}):name>", "GET", CLINICAL, "read"
-)
+@blueprint.operation(f"/readings/<id:reading_id>/files/<{FILE}:name>", "GET", CLINICAL, "read")
 @blueprint.doc(
     responses={
         "200": {

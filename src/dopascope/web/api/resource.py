@@ -68,7 +68,7 @@ class Parser(FlaskParser):
 
 def invalid(error: ValidationError) -> Problem:
     """What is wrong with the arguments of a request."""
-    return Problem(422, DETAILS[422], kind="invalid", errors=list(_named("", error.messages)))
+    return Problem(422, DETAILS[422], kind="invalid", fields={"errors": list(_named("", error.messages))})
 
 
 def _named(where: str, told: Any) -> Any:

@@ -38,6 +38,11 @@ def links() -> fields.Dict:
     return fields.Dict(keys=fields.String(), values=fields.String())
 
 
+def ratios() -> fields.Dict:
+    """Region to binding ratio."""
+    return fields.Dict(keys=fields.String(), values=fields.Float())
+
+
 class ProblemDetails(Answer):
     """RFC 9457; a refusal of dopascope has what, where, found, expected and fix beside these."""
 
@@ -51,11 +56,10 @@ class Looked(Paged):
     """What is looked for in a list of readings."""
 
     find = fields.String(
-        load_default="",
         validate=validate.Length(max=80),
         metadata={"description": "part of the pseudonym, the file's name or the camera"},
     )
-    verdict = fields.String(load_default="", validate=validate.OneOf(VERDICTS))
+    verdict = fields.String(validate=validate.OneOf(VERDICTS))
 
 
 class ReadingLine(Answer):
@@ -72,9 +76,7 @@ class ReadingLine(Answer):
     p_abnormal = fields.Float(allow_none=True)
     disagreement = fields.Boolean()
     camera = fields.String()
-    ratios = fields.Dict(
-        keys=fields.String(), values=fields.Float(), metadata={"description": "region to binding ratio"}
-    )
+    ratios = ratios()
     sha256 = fields.String(metadata={"description": "of the scan"})
     signed_by = fields.String(allow_none=True)
     links = links()
@@ -90,21 +92,18 @@ class Remark(Answer):
     by = fields.String(metadata={"description": "user name"})
 
 
-class NewRemark(Schema):
-    """A comment; after the signature it becomes an addendum."""
-
-    text = fields.String(required=True, validate=[validate.Length(1, 4000), validate.Regexp(TEXT)])
-
-    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
-        """Refuse halves of characters too, which no database stores; no pattern can say so in every language."""
-        field_obj.validators.append(_whole)
-
-
 def _whole(text: str) -> None:
+    """Refuse halves of characters, which no database stores; no pattern says so in every language."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValidationError("Not a text of whole characters.") from error
+
+
+class NewRemark(Schema):
+    """A comment; after the signature it becomes an addendum."""
+
+    text = fields.String(required=True, validate=[validate.Length(1, 4000), validate.Regexp(TEXT), _whole])
 
 
 class ReadingDetail(ReadingLine):
@@ -168,7 +167,7 @@ class VisitLine(Answer):
     verdict = fields.String(validate=validate.OneOf(VERDICTS))
     camera = fields.String()
     method = fields.String()
-    ratios = fields.Dict(keys=fields.String(), values=fields.Float())
+    ratios = ratios()
 
 
 class ChangeLine(Answer):

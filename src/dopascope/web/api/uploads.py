@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from dopascope.errors import UsageError
-from dopascope.web import readings, uploads
+from dopascope.web import uploads
 from dopascope.web.access import CLINICAL, SIGNED_IN, database, upload_of, visible, who
 from dopascope.web.api.problems import Problem, refusal
+from dopascope.web.api.readings import looked_for
 from dopascope.web.api.resource import PAGES, Blueprint, invalid, page_of
 from dopascope.web.api.schemas import KEY, Accepted, JobState, Looked, Said, UploadDetail
 from dopascope.web.tables import Job, Upload
@@ -33,6 +34,7 @@ FORM: Final = {
         "sex": {"type": "string", "enum": ["F", "M"]},
     },
 }
+BODY: Final = {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}
 HEADER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -49,14 +51,12 @@ TAKEN: Final = {"Location": {"description": "of the job", "schema": {"type": "st
 def list_uploads(asked: dict[str, Any]) -> Any:
     """Uploads that one may see, read or not, newest first."""
     with database().read() as session:
-        found, headers = page_of(session, readings.chosen(asked["find"], asked["verdict"]), asked)
+        found, headers = page_of(session, looked_for(asked), asked)
     return [_upload(one) for one in found], headers
 
 
 @blueprint.operation("/uploads", "POST", CLINICAL, "upload")
-@blueprint.doc(
-    parameters=[HEADER], requestBody={"required": True, "content": {"multipart/form-data": {"schema": FORM}}}
-)
+@blueprint.doc(parameters=[HEADER], requestBody=BODY)
 @blueprint.response(202, Accepted, headers=TAKEN)
 def add_upload() -> Any:
     """Take files in and queue their reading; the job says when it is done."""
@@ -106,7 +106,7 @@ def restart_job(job_id: str) -> Any:
         if job is None:
             raise NotFound
         if not uploads.queue_again(session, job):
-            raise Problem(409, "This reading was not given up.", kind="not-dead", state=job.state)
+            raise Problem(409, "This reading was not given up.", kind="not-dead", fields={"state": job.state})
         return job_state(job), {"Location": url_for("api_uploads.get_job", job_id=job_id)}
 
 
