@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import Flask
@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from dopascope.web import Settings, passwords
+from dopascope.web.api import tokens
 from dopascope.web.database import Database
 from dopascope.web.tables import Job, Throttle, User
 from dopascope.web.worker import Worker
@@ -26,6 +27,8 @@ class Installation:
     app: Flask
     settings: Settings
     database: Database
+    programs: dict[str, Program] = field(default_factory=dict)
+    """Of the users whom a test has made tokens for."""
 
     def user(self, name: str, role: str = "reader", password: str = PASSWORD) -> str:
         """Make an account; returns its id."""
@@ -43,6 +46,16 @@ class Installation:
             assert told.status_code == 302, told.text
         return made
 
+    def token(self, name: str, *scopes: str, days: int = 30) -> str:
+        """A token of a user, with all scopes of its role where none is named."""
+        with self.database.write() as session:
+            user = session.scalars(select(User).where(User.key == name.lower())).one()
+            return tokens.make(session, user, "a test", scopes or tokens.SCOPES[user.role], days)
+
+    def program(self, token: str = "") -> Program:
+        """A program, with its token where one is given."""
+        return Program(self.app.test_client(), token)
+
     def work(self, **changes: Any) -> None:
         """Do everything that waits, by a worker with changed settings."""
         Worker(replace(self.settings, **changes), self.database).run(once=True)
@@ -51,6 +64,39 @@ class Installation:
         """All jobs, oldest first."""
         with self.database.read() as session:
             return list(session.scalars(select(Job).order_by(Job.created)))
+
+
+@dataclass
+class Program:
+    """A client of the programming interface."""
+
+    client: FlaskClient
+    token: str
+
+    def open(self, url: str, *, method: str = "GET", headers: dict[str, str] | None = None, **kinds: Any) -> Any:
+        """Ask; addresses are below `/api/v1` where they do not begin so."""
+        given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        at = url if url.startswith("/api") else f"/api/v1{url}"
+        return self.client.open(at, method=method, headers=given | (headers or {}), **kinds)
+
+    def get(self, url: str, **kinds: Any) -> Any:
+        """Ask for something."""
+        return self.open(url, **kinds)
+
+    def post(self, url: str, **kinds: Any) -> Any:
+        """Send something."""
+        return self.open(url, method="POST", **kinds)
+
+    def sign(self, page: str, conclusion: str, password: str = PASSWORD) -> Any:
+        """Sign the reading of a page."""
+        said = {"label": "reduced", "confidence": "4", "conclusion": conclusion, "password": password}
+        return self.submit(f"{page}/sign", page=page, **said)
+
+    def upload(self, *files: tuple[bytes, str], key: str | None = None, **fields: Any) -> Any:
+        """Send files."""
+        given = {**fields, "files": [(io.BytesIO(data), name) for data, name in files]}
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.post("/uploads", data=given, headers=headers, content_type="multipart/form-data")
 
 
 @dataclass

@@ -11,8 +11,8 @@ from dopascope.web.tables import ReadingRow
 from web_installation import PASSWORD, Browser, Installation
 
 WHO = ("anonymous", "owner", "other", "reviewer", "administrator", "disabled")
-IN, OUT, GONE = "in", "login", "404"
-"""Served; sent to the log-in; not there."""
+IN, OUT, GONE = "in", "out", "404"
+"""Served; sent to the log-in, or 401 for programs; not there."""
 OPEN = dict.fromkeys(WHO, IN)
 EVERYBODY = dict.fromkeys(WHO, IN) | {"anonymous": OUT, "disabled": OUT}
 CLINICAL = EVERYBODY | {"administrator": GONE}
@@ -53,8 +53,30 @@ MATRIX: dict[str, dict[str, str]] = {
     "readings.adjust": OWN,
     "readings.add_note": OWN,
     "readings.sign": OWN,
+    "tokens.make": EVERYBODY,
+    "tokens.end": dict.fromkeys(WHO, GONE) | {"anonymous": OUT, "disabled": OUT},  # nobody has such a token
+    "api_description.get_openapi": OPEN,
+    "api_readings.list_readings": CLINICAL,
+    "api_readings.get_reading": OWN,
+    "api_readings.get_whole_reading": OWN,
+    "api_readings.get_reading_file": OWN,
+    "api_readings.list_notes": OWN,
+    "api_readings.add_note": OWN,
+    "api_uploads.list_uploads": CLINICAL,
+    "api_uploads.add_upload": CLINICAL,
+    "api_uploads.get_upload": OWN,
+    "api_uploads.get_job": OWN,
+    "api_uploads.restart_job": OWN | {"administrator": IN},
+    "api_records.get_worklist": CLINICAL,
+    "api_records.get_person": OWN,
+    "api_records.get_dashboard": CLINICAL,
+    "api_administration.list_models": EVERYBODY,
+    "api_administration.list_users": ADMINISTRATORS,
+    "api_administration.change_user": ADMINISTRATORS,
+    "api_administration.get_audit": ADMINISTRATORS,
+    "api_administration.get_queue": ADMINISTRATORS,
 }
-"""Endpoint -> what each kind of user gets; the scan is the owner's."""
+"""Endpoint -> what each kind of user gets; the scan is the owner's. Programs ask with a token of that user."""
 
 
 @pytest.fixture
@@ -64,6 +86,9 @@ def world(installation: Installation, scan: bytes) -> tuple[Installation, dict[s
         installation.user(name, role)
     installation.user("administrator", "administrator")
     browsers = {name: installation.browser(None if name == "anonymous" else name) for name in WHO}
+    installation.programs = {
+        name: installation.program("" if name == "anonymous" else installation.token(name)) for name in WHO
+    }
     from sqlalchemy import select
 
     from dopascope.web.tables import User
@@ -98,6 +123,7 @@ def test_every_route_answers_each_user_as_the_matrix_says(
         "pseudonym": pseudonym,
         "job_id": reading_id,
         "token": "x" * 43,
+        "token_id": "0" * 64,
         "filename": "app.css",
         "user_id": "0" * 32,
         "change": "disable",
@@ -111,10 +137,14 @@ def test_every_route_answers_each_user_as_the_matrix_says(
             url = installation.app.url_for(rule.endpoint, **{name: given[name] for name in rule.arguments})
         for method in sorted((rule.methods or set()) & {"GET", "POST"}):
             for name in WHO:
-                told = browsers[name].client.open(url, method=method)
+                if url.startswith("/api/"):
+                    body = {"json": {"text": "Seen."}} if method == "POST" else {}
+                    told = installation.programs[name].open(url, method=method, **body)
+                else:
+                    told = browsers[name].client.open(url, method=method)
                 found = _kind(told)
                 expected = MATRIX[rule.endpoint][name]
-                if rule.endpoint == "accounts.change_user" and name == "administrator":
+                if rule.endpoint.endswith(".change_user") and name == "administrator":
                     expected = GONE  # there is no such user
                 if found != expected:
                     wrong.append((rule.endpoint, method, name, found, expected, told.status_code))
@@ -124,6 +154,8 @@ def test_every_route_answers_each_user_as_the_matrix_says(
 def _kind(told) -> str:  # type: ignore[no-untyped-def]
     if told.status_code == 404:
         return GONE
+    if told.status_code == 401:
+        return OUT if told.headers["WWW-Authenticate"].startswith("Bearer") else "broken 401"
     if (
         told.status_code == 302
         and re.match(r"/login(\?|$)", told.headers["Location"])
@@ -255,12 +287,12 @@ def test_the_secrets_are_this_accounts_alone(installation: Installation) -> None
 def test_what_breaks_on_our_side_tells_a_number_and_logs_no_text(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(**_: object) -> None:
         raise ValueError("ZZCANARY^PAT")
 
     installation.user("ada")
     browser = installation.browser("ada")
-    monkeypatch.setattr("dopascope.web.readings._chosen", broken)
+    monkeypatch.setattr("dopascope.web.readings.chosen", broken)
     told = browser.get("/")
     assert told.status_code == 500
     number = re.search(r"number: (\w{8})", told.text)[1]

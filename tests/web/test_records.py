@@ -11,7 +11,7 @@ import pytest
 from dopascope import phantom
 from dopascope.web import summary
 from dopascope.web.tables import ReadingRow
-from web_installation import PASSWORD, Browser, Installation
+from web_installation import Browser, Installation
 
 FIRST = summary.Visit("a", "2024-01-01", "scan", "normal", "Siemens", "roi", {"putamen_left": 2.0, "caudate_left": 3.0})
 
@@ -39,7 +39,7 @@ def test_what_is_doubtful_stands_first_until_it_is_signed(
         session.get_one(ReadingRow, second).disagreement = True
     assert _links(browser.get("/worklist").text) == [second, first]
     page = f"/readings/{second}"
-    browser.submit(f"{page}/sign", page=page, conclusion="Seen.", password=PASSWORD)
+    browser.sign(page, "Seen.")
     assert _links(browser.get("/worklist").text) == [first]
 
 

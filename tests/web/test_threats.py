@@ -122,7 +122,7 @@ def _used(made: Installation, ada: Browser, scan: bytes) -> None:
     done = next(one for one in made.jobs() if one.state == "done")
     page = f"/readings/{done.id}"
     ada.submit(f"{page}/notes", page=page, text=HOSTILE)
-    ada.submit(f"{page}/sign", page=page, conclusion=HOSTILE, password=PASSWORD)
+    ada.sign(page, HOSTILE)
 
 
 class Obeyed(HTMLParser):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dopascope import atlas, phantom, space
 from dopascope.volume import MNI_2MM
 from dopascope.web.tables import Upload
-from web_installation import PASSWORD, Browser, Installation
+from web_installation import Browser, Installation
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_what_is_signed_is_corrected_no_more(one: tuple[Installation, Browser, s
     page = f"/readings/{reading_id}"
     shown = browser.get(page).text
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown)[1]
-    browser.submit(f"{page}/sign", page=page, conclusion="Reduced.", password=PASSWORD)
+    browser.sign(page, "Reduced.")
     assert "Correct the registration" not in browser.get(page).text
     told = browser.client.post(f"{page}/adjust", data={"csrf_token": token, "right": "2"})
     assert told.headers["Location"].endswith(page)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from dopascope.web import sessions
+from dopascope.web.api import bearer, problems
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
 from dopascope.web.tables import Role, Upload, User, WebSession
@@ -28,7 +29,7 @@ _MARK: Final = "_dopascope_roles"
 
 @dataclass(frozen=True)
 class Who:
-    """The user of a request, and the session's token."""
+    """The user of a request, and the session's token; of a program, the digest of its token."""
 
     id: str
     name: str
@@ -83,6 +84,9 @@ def guard(app: Flask) -> None:
 
     @app.before_request
     def _() -> Response | None:
+        if problems.wanted():
+            _let_program_in(app)
+            return None
         g.who = _who_asks()
         if request.endpoint is None:
             return None  # 404 and 405
@@ -94,6 +98,22 @@ def guard(app: Flask) -> None:
         if roles is None or g.who.role not in roles:
             abort(404)  # not 403: what one may not see is not there
         return None
+
+
+def _let_program_in(app: Flask) -> None:
+    """The same for the programming interface, which goes by tokens alone and never by a browser's session."""
+    g.who = None
+    if request.endpoint is None:
+        return  # 404 and 405
+    view = app.view_functions[request.endpoint]
+    roles = roles_of(view)
+    if roles == ANYONE:
+        return
+    token = bearer.token_of_request(database())
+    g.who = Who(token.user.id, token.user.name, cast(Role, token.user.role), token.id)
+    if roles is None or g.who.role not in roles:
+        abort(404)
+    bearer.check_scope(view, token)
 
 
 def _who_asks() -> Who | None:

@@ -16,7 +16,8 @@ from werkzeug.wrappers import Response
 from dopascope.errors import UsageError
 from dopascope.web import audit, limiter, passwords, sessions
 from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, any_user, database, known, settings, who
-from dopascope.web.forms import AccountForm, InviteForm, LoginForm, OnlyToken, PasswordForm, SetupForm
+from dopascope.web.api import tokens
+from dopascope.web.forms import AccountForm, InviteForm, LoginForm, OnlyToken, PasswordForm, SetupForm, TokenForm
 from dopascope.web.settings import SETUP_FILE
 from dopascope.web.tables import ROLES, Invitation, Role, User
 
@@ -205,32 +206,59 @@ def account() -> Response | str:
     if form.validate_on_submit():
         error = _change_password(form)
         if error is None:
-            flash("The password was changed; all other sessions were ended.", "good")
+            flash("The password was changed; all other sessions and all tokens were ended.", "good")
             return redirect(url_for("accounts.account"))
+    return account_page(form, error=error)
+
+
+def account_page(form: PasswordForm, token_form: TokenForm | None = None, **shown: object) -> str:
+    """One's own account, with the forms as they were filled in."""
     with database().read() as session:
-        own = sessions.of_user(session, who().id)
-    return render_template("account.html", form=form, error=error, own=own, this=sessions.digest(who().token))
+        own, held = sessions.of_user(session, who().id), tokens.of_user(session, who().id)
+    return render_template(
+        "account.html",
+        form=form,
+        token_form=token_form or TokenForm.of(who().role, empty=True),
+        own=own,
+        tokens=held,
+        now=time.time(),
+        this=sessions.digest(who().token),
+        **shown,
+    )
+
+
+def password_trouble(given: str) -> str:
+    """Why a password that was asked again is not taken; empty where it is that of the user of this request."""
+    keys = limiter.keys_of(who().name, request.remote_addr or "unknown")
+    with database().write() as session:
+        stored = session.get_one(User, who().id).password_hash
+        wait = limiter.wait_s(session, keys)
+        if wait <= 0:
+            limiter.failed(session, keys)  # taken back below; tries at the same moment count too
+    if wait > 0:
+        return f"Too many tries. Wait {wait:.0f} s, then try again."
+    if not passwords.matches(stored, given):
+        return "This is not your password."
+    with database().write() as session:
+        limiter.succeeded(session, keys)
+    return ""
 
 
 def _change_password(form: PasswordForm) -> UsageError | None:
-    keys = limiter.keys_of(who().name, request.remote_addr or "unknown")
-    with database().write() as session:
-        user = session.get_one(User, who().id)
-        if limiter.wait_s(session, keys) > 0:
-            return UsageError("Too many tries.", where="password", fix="Wait a few minutes.")
-        limiter.failed(session, keys)
-    if not passwords.matches(user.password_hash, form.old.data):
-        return UsageError("This is not your password.", where="password", fix="Give the password that you log in with.")
+    trouble = password_trouble(form.old.data)
+    if trouble:
+        return UsageError(trouble, where="password", fix="Give the password that you log in with.")
     try:
-        passwords.check(form.new.data, user.name)
+        passwords.check(form.new.data, who().name)
     except UsageError as error:
         return error
     stored = passwords.hashed(form.new.data)
     with database().write() as session:
-        limiter.succeeded(session, keys)
-        session.get_one(User, user.id).password_hash = stored
+        user = session.get_one(User, who().id)
+        user.password_hash = stored
         ended = sessions.end_all(session, user.id, but=who().token)
-        note(session, "password changed", user.id, sessions_ended=ended)
+        over = tokens.end_all(session, user.id)
+        note(session, "password changed", user.id, sessions_ended=ended, tokens_ended=over)
     return None
 
 
@@ -250,8 +278,13 @@ def end_sessions() -> Response:
 def users() -> str:
     """All accounts."""
     with database().read() as session:
-        found = list(session.scalars(select(User).order_by(User.name)))
+        found = all_users(session)
     return render_template("users.html", users=found, roles=ROLES, form=InviteForm(), button=OnlyToken())
+
+
+def all_users(session: Session) -> list[User]:
+    """All accounts by name."""
+    return list(session.scalars(select(User).order_by(User.name, User.id)))
 
 
 @blueprint.post("/users/invite")
@@ -278,10 +311,22 @@ def invite() -> Response | str:
 @blueprint.post("/users/<user_id>/<change>")
 @allow(ADMINISTRATORS)
 def change_user(user_id: str, change: str) -> Response:
-    """Disable or enable an account, or give it another role; its sessions end."""
+    """Disable or enable an account, or give it another role; its sessions and tokens end."""
+    try:
+        flash(f"{change_account(user_id, change).name}: {change}.", "good")
+    except UsageError as error:
+        flash(error.what, "alarm")
+    return redirect(url_for("accounts.users"))
+
+
+def change_account(user_id: str, change: str) -> User:
+    """Change another one's account as the user of this request says.
+
+    Raises:
+        UsageError: it is his own.
+    """
     if user_id == who().id:
-        flash("Your own account is changed by another administrator.", "alarm")
-        return redirect(url_for("accounts.users"))
+        raise UsageError("Your own account is changed by another administrator.", where="account")
     with database().write() as session:
         user = session.get(User, user_id)
         if user is None:
@@ -293,6 +338,6 @@ def change_user(user_id: str, change: str) -> Response:
         else:
             abort(404)
         sessions.end_all(session, user.id)
+        tokens.end_all(session, user.id)
         note(session, "account changed", user.id, change=change)
-    flash(f"{user.name}: {change}.", "good")
-    return redirect(url_for("accounts.users"))
+        return user

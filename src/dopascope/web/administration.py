@@ -7,17 +7,18 @@ import time
 from typing import Final
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.bundle import store
 from dopascope.web import audit
 from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, database, settings
-from dopascope.web.accounts import note
+from dopascope.web.accounts import all_users
 from dopascope.web.forms import OnlyToken
-from dopascope.web.queue import restart
-from dopascope.web.tables import JOB_STATES, AuditEntry, Job, ReadingRow, Upload, User, WebSession
+from dopascope.web.readings import LAST_PAGE
+from dopascope.web.tables import JOB_STATES, AuditEntry, Job, ReadingRow, Upload, WebSession
+from dopascope.web.uploads import queue_again
 
 blueprint = Blueprint("administration", __name__)
 LINES: Final = 100
@@ -30,10 +31,14 @@ MOST_DEAD: Final = 200
 def queue() -> str:
     """How many uploads wait, and which were given up; by id, since administrators see no scans."""
     with database().read() as session:
-        counts = _counts(session)
-        dead = session.scalars(select(Job).where(Job.state == "dead").order_by(Job.finished.desc()).limit(MOST_DEAD))
-        found = list(dead.unique())
-    return render_template("queue.html", counts=counts, dead=found, button=OnlyToken())
+        counts, dead = counts_of(session), given_up(session)
+    return render_template("queue.html", counts=counts, dead=dead, button=OnlyToken())
+
+
+def given_up(session: Session) -> list[Job]:
+    """Jobs that were given up, latest first."""
+    wanted = select(Job).where(Job.state == "dead").order_by(Job.finished.desc(), Job.id).limit(MOST_DEAD)
+    return list(session.scalars(wanted).unique())
 
 
 @blueprint.post("/queue/<job_id>/again")
@@ -44,8 +49,7 @@ def again(job_id: str) -> AnyResponse:
         job = session.get(Job, job_id)
         if job is None:
             abort(404)
-        if restart(session, job_id):
-            note(session, "reading queued again", job.upload_id)
+        queue_again(session, job)
     return redirect(url_for("administration.queue"))
 
 
@@ -53,15 +57,19 @@ def again(job_id: str) -> AnyResponse:
 @allow(ADMINISTRATORS)
 def trail() -> str:
     """The audit trail, newest line first, and whether it is whole."""
-    page = max(1, request.args.get("page", 1, type=int))
-    wanted = select(AuditEntry).order_by(AuditEntry.number.desc()).offset((page - 1) * LINES).limit(LINES + 1)
+    page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
     with database().read() as session:
-        lines = list(session.scalars(wanted))
-        names = {one.id: one.name for one in session.scalars(select(User))}
+        lines = list(session.scalars(newest_lines().offset((page - 1) * LINES).limit(LINES + 1)))
+        names = {one.id: one.name for one in all_users(session)}
         verified = audit.verify(session, settings().secret("audit"))
     return render_template(
         "audit.html", lines=lines[:LINES], more=len(lines) > LINES, page=page, names=names, verified=verified
     )
+
+
+def newest_lines() -> Select[AuditEntry]:
+    """The audit trail, newest line first."""
+    return select(AuditEntry).order_by(AuditEntry.number.desc())
 
 
 @blueprint.get("/models")
@@ -80,7 +88,7 @@ def metrics() -> Response:
     if not hmac.compare_digest(given.encode(), f"Bearer {settings().secret('metrics')}".encode()):
         abort(404)
     with database().read() as session:
-        jobs = _counts(session)
+        jobs = counts_of(session)
         verdicts = session.execute(select(ReadingRow.verdict, func.count()).group_by(ReadingRow.verdict)).all()
         oldest = session.scalar(select(func.min(Job.created)).where(Job.state == "queued"))
         size = int(session.scalar(select(func.sum(Upload.size))) or 0)
@@ -94,7 +102,8 @@ def metrics() -> Response:
     return Response("\n".join([*lines, ""]), mimetype="text/plain")
 
 
-def _counts(session: Session) -> dict[str, int]:
+def counts_of(session: Session) -> dict[str, int]:
+    """How many jobs are in each state."""
     found = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
     return dict.fromkeys(map(str, JOB_STATES), 0) | {str(state): int(count) for state, count in found}
 

@@ -20,6 +20,7 @@ from dopascope.report.wording import visible
 from dopascope.web import accounts, administration, readings, records, seal, uploads
 from dopascope.web.access import ANYONE, allow, any_user, database, guard, known
 from dopascope.web.access import settings as settings_here
+from dopascope.web.api import interface, problems
 from dopascope.web.database import Database
 from dopascope.web.settings import SETUP_FILE, Settings, write_private
 
@@ -87,6 +88,7 @@ def create_app(settings: Settings) -> Flask:
     guard(app)
     for one in (accounts.blueprint, uploads.blueprint, readings.blueprint, records.blueprint, administration.blueprint):
         app.register_blueprint(one)
+    interface.register(app)
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/readyz", view_func=readyz)
     app.add_url_rule("/key", view_func=key)
@@ -161,7 +163,9 @@ TEXTS: Final = {
 }
 
 
-def _refused(error: HTTPException) -> tuple[str, int]:
+def _refused(error: HTTPException) -> Response | tuple[str, int]:
+    if problems.wanted():
+        return problems.answer(error)
     code = error.code or 500
     if isinstance(error, SecurityError):  # before any page of ours can be found: the host is not one of ours
         return "This address is not served here.", 400
@@ -169,12 +173,14 @@ def _refused(error: HTTPException) -> tuple[str, int]:
     return render_template("error.html", title=title, fix=fix, code=code), code
 
 
-def _failed(error: Exception) -> tuple[str, int]:
+def _failed(error: Exception) -> Response | tuple[str, int]:
     """Our own fault: a number to tell the administrator; what is in the log names no person."""
     number = secrets.token_hex(4)
     # Not the error's text, which may hold what a file says of a person.
     at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
     _log.error("failure %s: %s in %s at %s", number, type(error).__name__, request.endpoint, " > ".join(at))
+    if problems.wanted():
+        return problems.broken(number)
     fix = f"Tell your administrator this number: {number}. Nothing of yours was lost."
     return render_template("error.html", title="Something broke on our side.", fix=fix, code=500), 500
 

@@ -6,12 +6,23 @@ from typing import Final
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
-from wtforms import DecimalField, PasswordField, SelectField, StringField, SubmitField, TextAreaField
+from wtforms import (
+    DecimalField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    SubmitField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import DataRequired, Length, NumberRange, Optional, Regexp
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
+from wtforms.widgets import CheckboxInput, ListWidget
 
+from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
 from dopascope.web.passwords import LONGEST
-from dopascope.web.tables import ROLES
+from dopascope.web.tables import LABELS, ROLES, Role
 
 _NAME = [
     DataRequired("Give a user name."),
@@ -20,6 +31,7 @@ _NAME = [
 ]
 FURTHEST: Final = 30.0
 """Millimetres or degrees of one correction by hand; beyond it the scan lies wrong in its file."""
+CONFIDENCE: Final = {1: "1: a guess", 2: "2: unsure", 3: "3: fairly sure", 4: "4: sure", 5: "5: certain"}
 _ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
 
 
@@ -58,6 +70,42 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     submit = SubmitField("Change the password")
 
 
+SCOPE_LABELS: Final = {
+    "read": "read what I may see",
+    "upload": "upload scans",
+    "annotate": "add comments and addenda",
+    "admin": "administer accounts and the queue",
+}
+
+
+class TokenForm(FlaskForm):  # type: ignore[misc]
+    """A token of the programming interface: the password is asked again."""
+
+    name = StringField(
+        "What it is for", [DataRequired("Give it a name."), Length(max=64)], filters=[_without_nul], default=""
+    )
+    scopes = SelectMultipleField(
+        "What it may do",
+        [DataRequired("Choose at least one.")],
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+    days = IntegerField(
+        "Days until it ends",
+        [InputRequired("Give a number of days."), NumberRange(1, LONGEST_DAYS, f"1 to {LONGEST_DAYS} days.")],
+        default=90,
+    )
+    password = PasswordField("Your password", _ANY_PASSWORD)
+    submit = SubmitField("Make a token")
+
+    @classmethod
+    def of(cls, role: Role, *, empty: bool = False) -> TokenForm:
+        """The form as a role may fill it in; `empty` where another form of the page was sent."""
+        made = cls(formdata=None) if empty else cls()
+        made.scopes.choices = [(one, SCOPE_LABELS[one]) for one in SCOPES[role]]
+        return made
+
+
 class InviteForm(FlaskForm):  # type: ignore[misc]
     """An invitation."""
 
@@ -87,8 +135,18 @@ class NoteForm(FlaskForm):  # type: ignore[misc]
 
 
 class SignForm(FlaskForm):  # type: ignore[misc]
-    """A signature: the password is asked again."""
+    """A signature: what one reads and how surely, and the password again."""
 
+    label = SelectField(
+        "You read it as",
+        [DataRequired("Say what you read.")],
+        choices=[SelectChoice("", "choose"), *(SelectChoice(one) for one in LABELS)],
+    )
+    confidence = SelectField(
+        "How sure you are",
+        [DataRequired("Say how sure you are.")],
+        choices=[SelectChoice("", "choose"), *(SelectChoice(str(n), told) for n, told in CONFIDENCE.items())],
+    )
     conclusion = TextAreaField(
         "Conclusion", [DataRequired("Write what you conclude."), Length(max=4000)], filters=[_without_nul]
     )

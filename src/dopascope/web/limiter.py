@@ -1,4 +1,4 @@
-"""How often a password may be guessed: counted per account and per address, in the database."""
+"""How often a password or a token may be guessed: counted per account and per address, in the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from dopascope.web.tables import Throttle
 
-FREE: Final = {"account": 5, "address": 30}
+FREE: Final = {"account": 5, "address": 30, "token": 30}
 """Failures before the first wait."""
 LONGEST_WAIT_S: Final = 900.0
 FORGOTTEN_S: Final = 3600.0
@@ -58,3 +58,8 @@ def succeeded(session: Session, keys: list[str]) -> None:
 def keys_of(name: str, address: str) -> list[str]:
     """What a try is counted under."""
     return [f"account:{name.lower()[:64]}", f"address:{address[:64]}"]
+
+
+def token_key(address: str) -> str:
+    """What a wrong token of the programming interface is counted under; apart from log-ins."""
+    return f"token:{address[:64]}"

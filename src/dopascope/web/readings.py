@@ -7,7 +7,7 @@ import io
 import re
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from sqlalchemy import Select, or_, select
@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from dopascope.reading import Reading
 from dopascope.reading.schema import ManualAdjustment
 from dopascope.report import content, wording
-from dopascope.web import limiter, passwords, storage, viewing
+from dopascope.web import storage, viewing
 from dopascope.web.access import (
     CLINICAL,
     SIGNED_IN,
@@ -29,7 +29,7 @@ from dopascope.web.access import (
     visible,
     who,
 )
-from dopascope.web.accounts import note
+from dopascope.web.accounts import note, password_trouble
 from dopascope.web.derive import derive
 from dopascope.web.forms import AdjustForm, NoteForm, SignForm
 from dopascope.web.seal import SEAL
@@ -38,6 +38,8 @@ from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
 
 blueprint = Blueprint("readings", __name__)
 PAGE: Final = 50
+LAST_PAGE: Final = 1_000_000
+"""Of any list: what a database can count to."""
 FILES: Final = {
     "report.html": "text/html",
     "report.pdf": "application/pdf",
@@ -47,8 +49,10 @@ FILES: Final = {
     viewing.MNI: "application/gzip",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+Three = tuple[float, float, float]
 EVIDENCE: Final = re.compile(r"evidence-[A-Za-z0-9._-]+\.nii\.gz")
-EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera", "signed_by")
+EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera")
+SIGNED: Final = ("signed_by", "label", "confidence")
 
 
 @blueprint.get("/")
@@ -58,11 +62,10 @@ def history() -> AnyResponse | str:
     if who().role == "administrator":
         return redirect(url_for("accounts.users"))
     asked = {name: storage.printable(request.args.get(name, ""))[:80] for name in ("find", "verdict")}
-    page = max(1, request.args.get("page", 1, type=int))
+    page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
     with database().read() as session:
-        chosen = _chosen(asked).order_by(Upload.created.desc()).offset((page - 1) * PAGE).limit(PAGE + 1)
-        found = list(session.scalars(chosen).unique())
-        signed = _signed(session, [one.job.id for one in found])
+        found = list(session.scalars(chosen(**asked).offset((page - 1) * PAGE).limit(PAGE + 1)).unique())
+        signed = signatures(session, [one.job.id for one in found])
     return render_template(
         "history.html",
         uploads=found[:PAGE],
@@ -74,25 +77,35 @@ def history() -> AnyResponse | str:
     )
 
 
-def _chosen(asked: dict[str, str]):  # type: ignore[no-untyped-def]
+def chosen(find: str = "", verdict: str = "") -> Select[Upload]:
+    """What the user of this request may see of what he looks for, newest first."""
     wanted = visible(who()).join(Job).outerjoin(ReadingRow)
-    if asked["verdict"] in VERDICTS:
-        wanted = wanted.where(ReadingRow.verdict == asked["verdict"])
-    if asked["find"]:
-        part = f"%{_literal(asked['find'])}%"
+    if verdict in VERDICTS:
+        wanted = wanted.where(ReadingRow.verdict == verdict)
+    if find:
+        part = f"%{_literal(find)}%"
         columns = (ReadingRow.pseudonym, Upload.original_name, ReadingRow.camera)
         wanted = wanted.where(or_(*(one.ilike(part, escape="\\") for one in columns)))
-    return wanted
+    return wanted.order_by(Upload.created.desc(), Upload.id)
 
 
 def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _signed(session: Session, ids: list[str] | Select[str]) -> dict[str, str]:
-    """Reading -> who signed it; the readings by their ids, or by the query for them."""
-    wanted = select(Note.reading_id, User.name).join(User, User.id == Note.user_id)
-    return {row[0]: row[1] for row in session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))}
+class Signature(NamedTuple):
+    """Who signed a reading, as what, and how surely."""
+
+    by: str
+    label: str | None = None
+    confidence: int | None = None
+
+
+def signatures(session: Session, ids: list[str] | Select[str]) -> dict[str, Signature]:
+    """Reading -> its signature; the readings by their ids, or by the query for them."""
+    wanted = select(Note.reading_id, User.name, Note.label, Note.confidence).join(User, User.id == Note.user_id)
+    found = session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))
+    return {row[0]: Signature(*row[1:]) for row in found}
 
 
 @blueprint.get("/history.csv")
@@ -112,15 +125,16 @@ def history_csv() -> Response:
     with database().read() as session:
         wanted = visible(who()).join(ReadingRow).order_by(Upload.created)
         found = session.execute(wanted.with_only_columns(*shown)).all()
-        signed = _signed(session, wanted.with_only_columns(ReadingRow.id).order_by(None))
+        signed = signatures(session, wanted.with_only_columns(ReadingRow.id).order_by(None))
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\r\n")
-    table.writerow(EXPORTED)
+    table.writerow([*EXPORTED, *SIGNED])
     for row in found:
         day = time.strftime("%Y-%m-%d", time.gmtime(row.created))
         p = "" if row.p_abnormal is None else f"{row.p_abnormal:.4f}"
         cells = (row.pseudonym, day, row.verdict, row.passport, p, str(row.disagreement).lower(), row.camera)
-        table.writerow([harmless(cell) for cell in (*cells, signed.get(row.id, ""))])
+        said = ["" if one is None else str(one) for one in signed.get(row.id, Signature(""))]
+        table.writerow([harmless(cell) for cell in (*cells, *said)])
     answer = Response(stream.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=readings.csv"
     return answer
@@ -141,10 +155,15 @@ def harmless(cell: str) -> str:
 @allow(CLINICAL)
 def reading(reading_id: str) -> str:
     """One reading: passport first, then binding ratios, readers and report."""
-    with database().write() as session:
-        _row(session, reading_id)
-        note(session, "reading seen", reading_id)
+    see(reading_id)
     return _page(reading_id)
+
+
+def see(reading_id: str) -> None:
+    """Write down that the user of this request sees a reading; 404 where he may not."""
+    with database().write() as session:
+        row_of(session, reading_id)
+        note(session, "reading seen", reading_id)
 
 
 def _page(
@@ -155,15 +174,14 @@ def _page(
     adjust_form: AdjustForm | None = None,
 ) -> str:
     with database().read() as session:
-        row, upload = _row(session, reading_id)
+        row, upload = row_of(session, reading_id)
         before = _reading_of(session, upload.adjusts)
         after = session.scalars(
             select(ReadingRow).join(Upload).where(Upload.adjusts == upload.id).order_by(ReadingRow.created.desc())
         ).first()
-        notes = list(session.scalars(select(Note).where(Note.reading_id == reading_id).order_by(Note.created)))
-        seen = may_see_identity(who(), upload)
-        identity = session.get(Identity, reading_id) if seen else None
-    whole = Reading.model_validate_json(_file(reading_id, "reading.json").read_text(encoding="utf-8"))
+        notes = notes_of(session, reading_id)
+        identity = identity_of(session, row, upload)
+    whole = whole_of(reading_id)
     numbers = None if whole.verdict == "refused" else whole.quantification
     manual = whole.registration.manual if whole.registration else None
     return render_template(
@@ -171,7 +189,7 @@ def _page(
         row=row,
         upload=upload,
         r=whole,
-        identity={} if identity is None else identity.fields,
+        identity=identity or {},
         headline=wording.HEADLINES[whole.verdict],
         symbols=wording.SYMBOLS,
         readers=content.reader_rows(whole),
@@ -211,14 +229,33 @@ def _addresses(reading_id: str, whole: Reading) -> dict[str, str]:
     return addresses | {one: url_for("readings.beside", name=one) for one in viewing.BESIDE}
 
 
-def _row(session: Session, reading_id: str) -> tuple[ReadingRow, Upload]:
+def notes_of(session: Session, reading_id: str) -> list[Note]:
+    """Comments, signature and addenda of a reading, in order of time."""
+    wanted = select(Note).where(Note.reading_id == reading_id).order_by(Note.created, Note.id)
+    return list(session.scalars(wanted))
+
+
+def identity_of(session: Session, row: ReadingRow, upload: Upload) -> dict[str, Any] | None:
+    """Whom a scan shows, for those who may see it."""
+    found = session.get(Identity, row.id) if may_see_identity(who(), upload) else None
+    return None if found is None else found.fields
+
+
+def whole_of(reading_id: str) -> Reading:
+    """A reading as it stands in its folder."""
+    return Reading.model_validate_json(path_of(reading_id, "reading.json").read_text(encoding="utf-8"))
+
+
+def row_of(session: Session, reading_id: str) -> tuple[ReadingRow, Upload]:
+    """A reading that the user of this request may see, with its upload; else 404, as if there were none."""
     row = session.get(ReadingRow, reading_id)
     if row is None:
         abort(404)
     return row, upload_of(session, row.upload_id)
 
 
-def _file(reading_id: str, name: str) -> Path:
+def path_of(reading_id: str, name: str) -> Path:
+    """Of a reading's file."""
     return settings().readings / reading_id / name
 
 
@@ -226,13 +263,17 @@ def _file(reading_id: str, name: str) -> Path:
 @allow(CLINICAL)
 def file(reading_id: str, name: str) -> AnyResponse:
     """The report as a page, PDF or data."""
+    return send(reading_id, name, saved=request.args.get("save") == "1")
+
+
+def send(reading_id: str, name: str, *, saved: bool) -> AnyResponse:
+    """A file of a reading that the user of this request may see."""
     mimetype = "application/gzip" if EVIDENCE.fullmatch(name) else FILES.get(name)
     if mimetype is None:
         abort(404)
     with database().read() as session:
-        row, _ = _row(session, reading_id)
-    saved = request.args.get("save") == "1"
-    path = _file(reading_id, name)
+        row, _ = row_of(session, reading_id)
+    path = path_of(reading_id, name)
     if not path.is_file():
         abort(404)
     answer = send_file(path, mimetype=mimetype, as_attachment=saved, download_name=f"{row.pseudonym}-{name}", max_age=0)
@@ -257,15 +298,27 @@ def adjust(reading_id: str) -> AnyResponse | str:
     form = AdjustForm()
     if not form.validate_on_submit():
         return _page(reading_id, adjust_form=form)
-    with database().write() as session:
-        row, upload = _row(session, reading_id)
-        if _is_signed(session, reading_id):
-            flash("It is signed: its registration stays as it is.", "alarm")
-            return redirect(url_for("readings.reading", reading_id=reading_id))
-        corrected = {"shift_mm": form.shift_mm, "rotate_deg": form.rotate_deg}
-        made = derive(session, settings(), upload, upload.choices | corrected, adjusts=upload.id)
-        note(session, "registration corrected", row.id, upload=made, shift_mm=form.shift_mm, rotate_deg=form.rotate_deg)
+    made = correct(reading_id, form.shift_mm, form.rotate_deg)
+    if made is None:
+        flash("It is signed: its registration stays as it is.", "alarm")
+        return redirect(url_for("readings.reading", reading_id=reading_id))
     return redirect(url_for("uploads.job", upload_id=made))
+
+
+def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | None:
+    """Queue a scan that the user of this request may see to be read with its registration moved and turned.
+
+    Returns:
+        The id of the upload that stands for it, or None where the reading is signed.
+    """
+    with database().write() as session:
+        row, upload = row_of(session, reading_id)
+        if _is_signed(session, reading_id):
+            return None
+        choices = upload.choices | {"shift_mm": shift_mm, "rotate_deg": rotate_deg}
+        made = derive(session, settings(), upload, choices, adjusts=upload.id)
+        note(session, "registration corrected", row.id, upload=made, shift_mm=shift_mm, rotate_deg=rotate_deg)
+        return made
 
 
 def _is_signed(session: Session, reading_id: str) -> bool:
@@ -280,12 +333,19 @@ def add_note(reading_id: str) -> AnyResponse | str:
     form = NoteForm()
     if not form.validate_on_submit():
         return _page(reading_id, note_form=form)
-    with database().write() as session:
-        _row(session, reading_id)
-        kind = "addendum" if _is_signed(session, reading_id) else "comment"
-        session.add(Note(reading_id=reading_id, user_id=who().id, kind=kind, text=form.text.data))
-        note(session, kind, reading_id)
+    comment(reading_id, form.text.data)
     return redirect(url_for("readings.reading", reading_id=reading_id))
+
+
+def comment(reading_id: str, text: str) -> Note:
+    """Add a comment to a reading that the user of this request may see; after the signature, an addendum."""
+    with database().write() as session:
+        row_of(session, reading_id)
+        kind = "addendum" if _is_signed(session, reading_id) else "comment"
+        made = Note(reading_id=reading_id, user_id=who().id, kind=kind, text=text)
+        session.add(made)
+        note(session, made.kind, reading_id)
+        return made
 
 
 @blueprint.post("/readings/<reading_id>/sign")
@@ -295,22 +355,19 @@ def sign(reading_id: str) -> AnyResponse | str:
     form = SignForm()
     if not form.validate_on_submit():
         return _page(reading_id, sign_form=form)
-    keys = limiter.keys_of(who().name, request.remote_addr or "unknown")
-    with database().write() as session:
-        _row(session, reading_id)
-        user = session.get_one(User, who().id)
-        wait = limiter.wait_s(session, keys)
-        if wait <= 0:
-            limiter.failed(session, keys)
-    if wait > 0 or not passwords.matches(user.password_hash, form.password.data):
-        form.password.errors = [f"Wait {wait:.0f} s, then try again." if wait > 0 else "This is not your password."]
+    with database().read() as session:
+        row_of(session, reading_id)
+    trouble = password_trouble(form.password.data)
+    if trouble:
+        form.password.errors = [trouble]
         return _page(reading_id, sign_form=form)
     with database().write() as session:
-        limiter.succeeded(session, keys)
-        row, _ = _row(session, reading_id)
+        row, _ = row_of(session, reading_id)
         if not _is_signed(session, reading_id):
-            session.add(Note(reading_id=reading_id, user_id=user.id, kind="signature", text=form.conclusion.data))
-            note(session, "signed", reading_id, sha256=row.sha256)
+            made = Note(reading_id=reading_id, user_id=who().id, kind="signature", text=form.conclusion.data)
+            made.label, made.confidence = form.label.data, int(form.confidence.data)
+            session.add(made)
+            note(session, "signed", reading_id, sha256=row.sha256, label=made.label, confidence=made.confidence)
         else:
             flash("It was signed before; add an addendum.", "alarm")
     return redirect(url_for("readings.reading", reading_id=reading_id))

@@ -11,6 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 Role = Literal["reader", "reviewer", "administrator"]
 ROLES: Final[tuple[Role, ...]] = ("reader", "reviewer", "administrator")
+Label = Literal["normal", "reduced", "uncertain", "unreadable"]
+LABELS: Final[tuple[Label, ...]] = ("normal", "reduced", "uncertain", "unreadable")
+"""What a person may read in a scan."""
 JobState = Literal["queued", "running", "done", "refused", "dead"]
 JOB_STATES: Final[tuple[JobState, ...]] = ("queued", "running", "done", "refused", "dead")
 FINAL_STATES: Final[tuple[JobState, ...]] = ("done", "refused", "dead")
@@ -50,6 +53,32 @@ class WebSession(Base):
     created: Mapped[float] = mapped_column(Float)
     seen: Mapped[float] = mapped_column(Float)
     user: Mapped[User] = relationship(lazy="joined")
+
+
+class ApiToken(Base):
+    """A key to the programming interface; its key here is the digest, so that the database gives nobody a token."""
+
+    __tablename__ = "api_token"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created: Mapped[float] = mapped_column(Float)
+    expires: Mapped[float] = mapped_column(Float)
+    seen: Mapped[float | None] = mapped_column(Float, default=None)
+    """When it was last used; None for never."""
+    user: Mapped[User] = relationship(lazy="joined")
+
+
+class SentOnce(Base):
+    """An upload that a program sent under an Idempotency-Key; its key is the digest of the user's id and that key."""
+
+    __tablename__ = "sent_once"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    upload_id: Mapped[str] = mapped_column(ForeignKey("upload.id", ondelete="CASCADE"))
+    body: Mapped[str] = mapped_column(String(64))
+    """Digest of what was sent."""
+    created: Mapped[float] = mapped_column(Float, index=True)
 
 
 class Invitation(Base):
@@ -159,6 +188,10 @@ class Note(Base):
     created: Mapped[float] = mapped_column(Float, default=time.time)
     kind: Mapped[str] = mapped_column(String(12))
     text: Mapped[str] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(String(16), default=None)
+    """Of a signature: what its author reads, one of `LABELS`."""
+    confidence: Mapped[int | None] = mapped_column(Integer, default=None)
+    """Of a signature: 1 (a guess) to 5 (certain)."""
     user: Mapped[User] = relationship(lazy="joined")
     __table_args__ = (CheckConstraint("kind IN ('comment', 'signature', 'addendum')", name="note_kind"),)
 

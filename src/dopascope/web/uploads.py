@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from flask import Blueprint, Response, redirect, render_template, request, stream_with_context, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.errors import UsageError
-from dopascope.web import storage
+from dopascope.web import once, storage
 from dopascope.web.access import CLINICAL, allow, database, settings, upload_of, visible, who
 from dopascope.web.accounts import note
 from dopascope.web.forms import OnlyToken, UploadForm
@@ -35,25 +37,30 @@ def upload() -> AnyResponse | str | tuple[str, int]:
     if not form.validate_on_submit():
         return render_template("upload.html", form=form, limit=settings().largest_upload)
     try:
-        found = _take(form)
+        found = take(request.files.getlist("files"), choices_of(form.age.data, form.sex.data))
     except UsageError as error:
         return render_template("upload.html", form=form, limit=settings().largest_upload, error=error), 400
     return redirect(url_for("uploads.job", upload_id=found))
 
 
-def _take(form: UploadForm) -> str:
+def take(files: Sequence[FileStorage], choices: dict[str, Any], key: str = "") -> str:
     """Store the files and queue their reading; returns the upload's id, or that of an equal one.
 
+    Args:
+        files: as they were sent.
+        choices: of `choices_of`.
+        key: the sender's own name of this upload: the same key is taken once in `once.KEPT_S`.
+
     Raises:
-        UsageError: nothing that can be read, or no room.
+        UsageError: nothing that can be read, no room, or a key that came with something else before.
     """
     name = new_id()
     incoming = settings().incoming / name
-    stored = storage.store(request.files.getlist("files"), incoming)
-    choices = _choices(form)
+    stored = storage.store(files, incoming)
+    sent = once.Sent(who().id, key, stored, choices)
     try:
         with database().write() as session:
-            twin = _equal(session, stored.sha256, choices)
+            twin = sent.before(session) or _equal(session, stored.sha256, choices)
             if twin is None:
                 _check_room(session, stored.size)
                 os.replace(incoming, settings().uploads / name)
@@ -71,14 +78,16 @@ def _take(form: UploadForm) -> str:
                 session.flush()
                 session.add(Job(upload_id=name))
                 note(session, "upload", name, files=stored.files, size=stored.size, sha256=stored.sha256)
+            sent.keep(session, twin or name)
     finally:
         if incoming.exists():
             storage.sweep(incoming.parent, {one.name for one in incoming.parent.iterdir()} - {name})
     return name if twin is None else twin
 
 
-def _choices(form: UploadForm) -> dict[str, Any]:
-    given = {"age": None if form.age.data is None else float(form.age.data), "sex": form.sex.data or None}
+def choices_of(age: Decimal | float | None, sex: str | None) -> dict[str, Any]:
+    """What the uploader says of the person, where he says anything."""
+    given = {"age": None if age is None else float(age), "sex": sex or None}
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -150,7 +159,13 @@ def events(upload_id: str) -> Response:
 def again(upload_id: str) -> AnyResponse:
     """Queue a reading again that was given up."""
     with database().write() as session:
-        found = upload_of(session, upload_id)
-        if restart(session, found.job.id):
-            note(session, "reading queued again", upload_id)
+        queue_again(session, upload_of(session, upload_id).job)
     return redirect(url_for("uploads.job", upload_id=upload_id))
+
+
+def queue_again(session: Session, job: Job) -> bool:
+    """Queue a reading again; False where it was not given up."""
+    queued = restart(session, job.id)
+    if queued:
+        note(session, "reading queued again", job.upload_id)
+    return queued
