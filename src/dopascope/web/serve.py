@@ -40,7 +40,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         threads=THREADS,
         max_request_body_size=settings.largest_upload + (1 << 20),
         ident="",
-        clear_untrusted_proxy_headers=True,
+        # Behind a proxy the app itself reads what that proxy says of the browser (`app.create_app`).
+        clear_untrusted_proxy_headers=not settings.behind_proxy,
     )
     children = start_workers(settings)
     ended = threading.Event()
@@ -87,7 +88,10 @@ def _keep_up(settings: Settings, children: list[BaseProcess], ended: threading.E
 
 def welcome(settings: Settings, base: Database) -> list[str]:
     """What is said when the server answers: where, and how to make the first account."""
-    address = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
+    if settings.behind_proxy:
+        address = f"https://{settings.trusted_hosts[0]}"
+    else:
+        address = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
     token = setup_token(settings, base)
     if token is None:
         return [f"dopascope answers at {address}", "Ctrl-C ends it."]
