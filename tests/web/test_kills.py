@@ -105,7 +105,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
 
 @pytest.mark.slow
 @pytest.mark.promise(
-    "A full disk loses no acknowledged upload, and is told as what it is; whatever was given up on it can be read again",
+    "A full disk loses no acknowledged upload and is told as what it is; what was given up on it can be read again",
     asvs="2.3.3",
     threats="T24",
 )

@@ -46,7 +46,8 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
         threads=THREADS,
         max_request_body_size=settings.largest_upload + (1 << 20),
         ident="",
-        clear_untrusted_proxy_headers=not settings.behind_proxy,  # else the app never learns who asks
+        # Behind a proxy the app itself reads what that proxy says of the browser (`app.create_app`).
+        clear_untrusted_proxy_headers=not settings.behind_proxy,
     )
     children = start_workers(settings)
     ended = threading.Event()
@@ -102,7 +103,9 @@ def welcome_to_demo(settings: Settings, password: str) -> list[str]:
 
 
 def address_of(settings: Settings) -> str:
-    """Where a browser on this machine finds the app."""
+    """Where a browser finds the app."""
+    if settings.behind_proxy:
+        return f"https://{settings.trusted_hosts[0]}"
     return f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
 
 

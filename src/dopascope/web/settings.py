@@ -128,6 +128,12 @@ class Settings:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 
+    def exposed(self) -> dict[Path, int]:
+        """What other accounts of this machine could open, and the mode that it should have."""
+        folders = dict.fromkeys((self.data, self.uploads, self.readings, self.incoming), 0o700)
+        wanted = folders | dict.fromkeys((self.data / SECRETS_FILE, self.data / SETUP_FILE), 0o600)
+        return {path: mode for path, mode in wanted.items() if path.exists() and path.stat().st_mode & 0o077}
+
     @property
     def uploads(self) -> Path:
         """Stored uploads, a folder each."""
