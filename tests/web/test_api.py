@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
 from dopascope import __version__
@@ -474,3 +475,51 @@ def test_our_own_fault_is_a_number(
     assert number in caplog.text
     assert "ZZCANARY" not in told.text + caplog.text
     assert "Traceback" not in told.text
+
+
+# --- what nobody thought of
+
+
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_answers_keep_to_the_document_whatever_is_asked(
+    installation: Installation, scan: bytes, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
+    """Each operation with what the document allows and with what it forbids, on addresses that exist and others."""
+    import schemathesis
+    from schemathesis import GenerationMode
+
+    monkeypatch.setitem(limiter.FREE, "token", 1_000_000)  # it asks with wrong tokens too
+    installation.user("carl", "reviewer")
+    installation.user("root", "administrator")
+    known = {"user_id": installation.user("ada")}
+    programs = {name: installation.program(installation.token(name)) for name in ("carl", "root")}
+    sent = programs["carl"].upload((scan, "one.dcm")).json
+    installation.work()
+    known |= {"reading_id": sent["job_id"], "job_id": sent["job_id"], "upload_id": sent["upload_id"]}
+    known["pseudonym"] = programs["carl"].get(f"/readings/{sent['job_id']}").json["pseudonym"]
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", installation.app)
+    operations = [one.ok() for one in schema.get_all_operations()]
+    for operation in operations:
+        administers = operation.definition.raw.get("x-scopes") == ["admin"]
+        headers = {"Authorization": f"Bearer {programs['root' if administers else 'carl'].token}"}
+        there = {name: known[name] for name in known if f"{{{name}}}" in operation.path}
+        for mode in GenerationMode:
+            for path in (there, {}) if there else ({},):
+                _asked(operation, mode, path, headers, examples)
+
+
+def _asked(operation: Any, mode: Any, path: dict[str, str], headers: dict[str, str], examples: int) -> None:
+    fixed = {"path_parameters": path} if path else {}
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode, **fixed))
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers=headers)
+
+    ask()
