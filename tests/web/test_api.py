@@ -413,6 +413,7 @@ def test_models_are_named_without_their_folder(installation: Installation, ada: 
         ("GET", "/readings/%00", {}, 404),
         ("DELETE", "/readings", {}, 405),
         ("GET", "/readings?page=0", {}, 422),
+        ("GET", "/readings?pagesize=3", {}, 422),
         ("GET", "/readings?page=99999999999999999999", {}, 422),
         ("GET", "/readings?page_size=201", {}, 422),
         ("GET", "/readings?verdict=dead", {}, 422),
@@ -480,7 +481,7 @@ def test_our_own_fault_is_a_number(
 # --- what nobody thought of
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_answers_keep_to_the_document_whatever_is_asked(
     installation: Installation, scan: bytes, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:
@@ -509,6 +510,8 @@ def test_answers_keep_to_the_document_whatever_is_asked(
 
 
 def _asked(operation: Any, mode: Any, path: dict[str, str], headers: dict[str, str], examples: int) -> None:
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     fixed = {"path_parameters": path} if path else {}
 
     @settings(
@@ -520,6 +523,10 @@ def _asked(operation: Any, mode: Any, path: dict[str, str], headers: dict[str, s
     )
     @given(case=operation.as_strategy(generation_mode=mode, **fixed))
     def ask(case: Any) -> None:
-        case.call_and_validate(headers=headers)
+        told = case.call(headers=headers)
+        reused = (
+            told.status_code == 422 and told.json().get("where") == "Idempotency-Key"
+        )  # by chance, with other files
+        case.validate_response(told, headers=headers, excluded_checks=[positive_data_acceptance] if reused else [])
 
     ask()
