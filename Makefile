@@ -5,6 +5,7 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 OUT     ?= demo
 WORKERS ?= 2
+FRONT   := front/package-lock.json front/vite.config.js $(wildcard front/src/*)
 
 .PHONY: demo serve test test-slow lint bench clean
 
@@ -12,15 +13,15 @@ $(VENV)/.core: pyproject.toml constraints/cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "dopascope needs Python 3.11 to 3.13, found " + sys.version.split()[0] + ". Name one with: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing dopascope into $(VENV) ..."
-	@$(PIP) install --quiet -e . -c constraints/cpu.txt
+	@DOPASCOPE_FRONT=later $(PIP) install --quiet -e . -c constraints/cpu.txt  # the web app's scripts are not needed yet
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
+$(VENV)/.dev: $(VENV)/.core $(FRONT)
 	@echo "Installing the development tools into $(VENV) ..."
 	@$(PIP) install --quiet -e '.[learn,web,dev]' -c constraints/cpu.txt
 	@touch $@
 
-$(VENV)/.web: $(VENV)/.core
+$(VENV)/.web: $(VENV)/.core $(FRONT)
 	@echo "Installing the web app into $(VENV) ..."
 	@$(PIP) install --quiet -e '.[web]' -c constraints/cpu.txt
 	@touch $@

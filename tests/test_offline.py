@@ -7,6 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.promise(
+    "No network connection is made unless `models add URL`, or a plan with published weights "
+    "that are not there, asks for one; there is no telemetry, and that of a package we use is "
+    "off"
+)
+
 GUARDED = """
 import sys
 def watch(event, arguments):

@@ -87,6 +87,11 @@ class Program:
         """Send something."""
         return self.open(url, method="POST", **kinds)
 
+    def sign(self, page: str, conclusion: str, password: str = PASSWORD) -> Any:
+        """Sign the reading of a page."""
+        said = {"label": "reduced", "confidence": "4", "conclusion": conclusion, "password": password}
+        return self.submit(f"{page}/sign", page=page, **said)
+
     def upload(self, *files: tuple[bytes, str], key: str | None = None, **fields: Any) -> Any:
         """Send files."""
         given = {**fields, "files": [(io.BytesIO(data), name) for data, name in files]}
@@ -125,3 +130,15 @@ def count_up(url: str, times: int) -> None:
         with database.write() as session:
             session.get_one(Throttle, "account:x").failures += 1
     database.close()
+
+
+def guess(settings: Settings, name: str, times: int) -> int:
+    """In a process of its own: guess a password again and again; how often it was compared."""
+    from dopascope.web import create_app
+
+    app = create_app(settings)
+    app.config["WTF_CSRF_ENABLED"] = False
+    client = app.test_client()
+    codes = [client.post("/login", data={"name": name, "password": f"guess {k}"}).status_code for k in range(times)]
+    app.extensions["dopascope_database"].close()
+    return codes.count(401)

@@ -13,6 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from dopascope.bundle import onnx_file
 from dopascope.errors import BundleError
 
+pytestmark = pytest.mark.promise(
+    "Nothing inside a bundle can execute, and a changed bundle is refused", asvs="1.5.2", threats="T12"
+)
+
 
 def refused(model: onnx.ModelProto, found: str) -> None:
     with pytest.raises(BundleError) as caught:

@@ -95,6 +95,9 @@ def test_one_of_several_outputs_is_the_same_alone(make_bundle: Callable[..., Bun
     np.testing.assert_array_equal(bundle.run_one_output("sens", pictures), both["sens"])
 
 
+@pytest.mark.promise(
+    "Nothing inside a bundle can execute, and a changed bundle is refused", asvs="1.5.2", threats="T12, T31"
+)
 @pytest.mark.parametrize("name", ["model.onnx", "MODEL_CARD.md"])
 def test_a_changed_file_is_refused(make_folder: Callable[..., Path], five_votes, name: str) -> None:
     folder = make_folder(five_votes)

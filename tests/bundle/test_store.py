@@ -199,6 +199,9 @@ def test_a_zip_that_grows_past_the_limit_is_refused(
         store.add(small, models_dir=models_dir)
 
 
+@pytest.mark.promise(
+    "Nothing inside a bundle can execute, and a changed bundle is refused", asvs="1.5.2", threats="T12, T31"
+)
 def test_a_damaged_zip_and_a_wrong_digest_are_refused(zipped: Path, tmp_path: Path, models_dir: Path) -> None:
     with pytest.raises(BundleError, match="not the one"):
         store.add(zipped, sha256="0" * 64, models_dir=models_dir)

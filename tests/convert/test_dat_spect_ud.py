@@ -185,6 +185,11 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.promise(
+    "Torch files are opened in a child process, weights only; a pickle that would run code is refused",
+    asvs="1.5.2",
+    threats="T12",
+)
 def test_weights_that_are_not_the_published_ones_are_not_even_opened(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "weights")
     with pytest.raises(BundleError, match="not the published") as caught:

@@ -21,6 +21,10 @@ from dopascope.formats import Limits, load
 from dopascope.formats.archive import blobs_of
 from dopascope.volume import Volume
 
+pytestmark = pytest.mark.promise(
+    "Names inside a zip are never used as paths; links are refused", asvs="5.2.5, 5.3.2, 5.3.3", threats="T5, T6"
+)
+
 
 def zipped(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
     with zipfile.ZipFile(path, "w", method) as made:

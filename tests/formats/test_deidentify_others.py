@@ -31,7 +31,14 @@ from dopascope.volume import Acquisition, Volume
 
 SECRET = b"a secret of 32 bytes for testing"
 KEY = Key(SECRET)
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.promise(
+        "After `--deidentify` no name is left in outputs, file names, caches or what is printed",
+        asvs="14.2.8",
+        threats="T22",
+    ),
+]
 
 
 def named_nifti(volume: Volume, path: Path, kind: type = nibabel.Nifti1Image) -> Path:

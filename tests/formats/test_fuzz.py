@@ -18,6 +18,8 @@ from dopascope.errors import DopascopeError
 from dopascope.formats import READERS, Limits, ReadOptions, Strictness
 from dopascope.volume import SliceImage, Volume
 
+pytestmark = pytest.mark.promise("No reader raises anything but a typed error on mutated files", threats="T8, T9")
+
 QUICK_S = 20.0
 """Seconds for each reader in `make test`."""
 LONG_S = 600.0

@@ -18,6 +18,19 @@ from dopascope.errors import HostileError, InputError
 from dopascope.formats import write_nm
 from dopascope.volume import Grid, Volume
 
+pytestmark = [
+    pytest.mark.promise(
+        "No read allocates more than its named limits allow, whatever the header claims ([limits](docs/formats.md))",
+        asvs="5.2.3",
+        threats="T3, T4, T5, T6, T8",
+    ),
+    pytest.mark.promise(
+        "A hostile or damaged file ends in one typed error and exit code 4, in under a second, "
+        "with nothing left behind",
+        threats="T3, T4, T5, T6, T8",
+    ),
+]
+
 pydicom = pytest.importorskip("pydicom")
 
 MAX_SECONDS = 1.0
@@ -233,6 +246,7 @@ def test_the_limit_that_refuses_is_named(tmp_path: Path, name: str, limit: str) 
     assert limit in caught.value.expected
 
 
+@pytest.mark.promise("Paths inside a DICOMDIR are ignored", asvs="5.3.2", threats="T11")
 def test_the_paths_of_a_dicomdir_are_not_followed(tmp_path: Path) -> None:
     """The scan beside it is found by looking, not by its table."""
     disc = directory_of_paths(tmp_path)

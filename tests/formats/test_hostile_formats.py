@@ -15,6 +15,19 @@ import pytest
 from dopascope import formats
 from dopascope.errors import HostileError, InputError
 
+pytestmark = [
+    pytest.mark.promise(
+        "No read allocates more than its named limits allow, whatever the header claims ([limits](docs/formats.md))",
+        asvs="5.2.3, 5.2.6",
+        threats="T2, T3, T7",
+    ),
+    pytest.mark.promise(
+        "A hostile or damaged file ends in one typed error and exit code 4, in under a second, "
+        "with nothing left behind",
+        threats="T2, T3, T7",
+    ),
+]
+
 MAX_SECONDS = 1.0
 MAX_MB = 300.0
 

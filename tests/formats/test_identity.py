@@ -14,6 +14,10 @@ from dopascope.formats import load, save_nifti, write_nm
 from dopascope.formats.identity import Identity, identity_of
 from dopascope.volume import Volume
 
+pytestmark = pytest.mark.promise(
+    "What names a person stays in `formats.identity`: no reading, report or log holds it", asvs="14.2.1", threats="T22"
+)
+
 CANARIES = {
     "PatientName": "CANARY^NAME",
     "PatientID": "CANARYID",

@@ -172,6 +172,12 @@ def test_a_damaged_checkpoint_starts_anew(tmp_path: Path, damage: bytes | None) 
     assert weights_sha256(other) == weights_sha256(fresh)
 
 
+@pytest.mark.promise(
+    "Checkpoints and weights of studies are arrays without pickle; published torch files are "
+    "opened in a child process with `weights_only`",
+    asvs="1.5.2",
+    threats="T12",
+)
 def test_a_checkpoint_holds_nothing_that_could_execute(tmp_path: Path) -> None:
     fit(network(), examples(), recipe(epochs=1), seed=1, folder=tmp_path)
     with np.load(tmp_path / checkpoint.FILE, allow_pickle=False) as stored:

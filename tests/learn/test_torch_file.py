@@ -17,6 +17,12 @@ import torch
 from dopascope.errors import DopascopeError, HostileError, MissingExtraError, UnreadableError, UsageError
 from dopascope.learn import torch_file
 
+pytestmark = pytest.mark.promise(
+    "Torch files are opened in a child process, weights only; a pickle that would run code is refused",
+    asvs="1.5.2",
+    threats="T12",
+)
+
 
 class Canary:
     """Unpickling it writes a file."""
@@ -96,6 +102,12 @@ FORMS = [
 ]
 
 
+@pytest.mark.promise(
+    "Checkpoints and weights of studies are arrays without pickle; published torch files are "
+    "opened in a child process with `weights_only`",
+    asvs="1.5.2",
+    threats="T12",
+)
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__.strip("_"))
 def test_the_canary_never_appears(form: Callable[[Path, Canary], None], tmp_path: Path) -> None:
     canary = tmp_path / "canary"

@@ -116,6 +116,12 @@ class Hostile:
         return (print, ("executed",))
 
 
+@pytest.mark.promise(
+    "Checkpoints and weights of studies are arrays without pickle; published torch files are "
+    "opened in a child process with `weights_only`",
+    asvs="1.5.2",
+    threats="T12",
+)
 def test_a_file_that_could_execute_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"conv1.weight": Hostile()}, path)

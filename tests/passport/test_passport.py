@@ -53,6 +53,10 @@ def test_the_template_and_a_normalised_scan_pass() -> None:
     assert passport.inspect(space.dat_template()).verdict == "in-distribution"
 
 
+@pytest.mark.promise(
+    "What is no DaT scan is never read in silence: it is refused, or called unusual, or nothing is said for certain",
+    threats="T30",
+)
 def test_what_is_no_dat_scan_never_passes(wrong_scan: Volume) -> None:
     found = passport.inspect(wrong_scan)
     assert found.verdict in ("unusual", "refused")
@@ -244,6 +248,10 @@ def test_empty_broken_and_tiny_pictures_are_refused() -> None:
         assert passport.inspect(SliceImage(data.astype(np.float32))).verdict == "refused"
 
 
+@pytest.mark.promise(
+    "What is no DaT scan is never read in silence: it is refused, or called unusual, or nothing is said for certain",
+    threats="T30",
+)
 @pytest.mark.data
 @pytest.mark.parametrize(("folder", "least"), [("t1_mri", 40), ("nm_pet_dicom", 2), ("edge_cases", 60)])
 def test_no_real_scan_of_anything_else_passes(data_dir: Path, folder: str, least: int) -> None:

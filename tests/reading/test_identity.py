@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dopascope import phantom, report
 from dopascope.formats import load
 from dopascope.formats.dicom_write import write_nm
 from dopascope.reading import Choices, examine
 from dopascope.volume import Volume
+
+pytestmark = pytest.mark.promise(
+    "What names a person stays in `formats.identity`: no reading, report or log holds it", asvs="14.2.1", threats="T22"
+)
 
 CANARY = "ZZCANARY"
 

@@ -17,6 +17,8 @@ from dopascope.reading.schema import Grade, PassportCheck, Reading, Verdict
 from dopascope.report import figures, html, pdf, wording
 from dopascope.report.pdf_text import BODY, drawable, markup
 
+pytestmark = pytest.mark.promise("Text from files is escaped in every page", asvs="1.2.1", threats="T14")
+
 MARKED_UP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}{% raw %}&amp;"
 HOSTILE = MARKED_UP + "\r\nSet: \u202eevil\u0000\x1b[31m 患者 ω\u2028\udcff"
 SAFE = MARKED_UP + "  Set: [U+202E]evil[U+0000][U+001B][31m 患者 ω[U+2028][U+DCFF]"

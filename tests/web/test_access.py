@@ -49,6 +49,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "readings.history_csv": CLINICAL,
     "readings.reading": OWN,
     "readings.file": OWN,
+    "readings.beside": CLINICAL,
+    "readings.adjust": OWN,
     "readings.add_note": OWN,
     "readings.sign": OWN,
     "tokens.make": EVERYBODY,
@@ -99,6 +101,14 @@ def world(installation: Installation, scan: bytes) -> tuple[Installation, dict[s
     return installation, browsers, job.upload_id, job.id
 
 
+@pytest.mark.promise(
+    "A view that nobody was allowed is closed; every route is tested with every role",
+    asvs="8.2.1, 8.3.1",
+    threats="T19",
+)
+@pytest.mark.promise(
+    "What one may not see is not there (404), in pages, lists, files and tables", asvs="8.2.2", threats="T19"
+)
 def test_every_route_answers_each_user_as_the_matrix_says(
     world: tuple[Installation, dict[str, Browser], str, str],
 ) -> None:
@@ -123,7 +133,8 @@ def test_every_route_answers_each_user_as_the_matrix_says(
     wrong = []
     for rule in sorted(rules, key=lambda one: one.endpoint == "accounts.logout"):
         with installation.app.test_request_context():
-            url = installation.app.url_for(rule.endpoint, **{name: values[name] for name in rule.arguments})
+            given = values | ({"name": "regions.nii.gz"} if rule.endpoint == "readings.beside" else {})
+            url = installation.app.url_for(rule.endpoint, **{name: given[name] for name in rule.arguments})
         for method in sorted((rule.methods or set()) & {"GET", "POST"}):
             for name in WHO:
                 if url.startswith("/api/"):
@@ -156,6 +167,11 @@ def _kind(told) -> str:  # type: ignore[no-untyped-def]
     return IN if told.status_code < 500 else f"broken {told.status_code}"
 
 
+@pytest.mark.promise(
+    "A view that nobody was allowed is closed; every route is tested with every role",
+    asvs="8.2.1, 8.3.1",
+    threats="T19",
+)
 def test_a_view_that_nobody_was_allowed_is_closed(installation: Installation) -> None:
     installation.app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
     installation.user("root", "administrator")
@@ -163,6 +179,9 @@ def test_a_view_that_nobody_was_allowed_is_closed(installation: Installation) ->
     assert installation.browser().get("/forgotten").status_code == 302
 
 
+@pytest.mark.promise(
+    "What one may not see is not there (404), in pages, lists, files and tables", asvs="8.2.2", threats="T19"
+)
 def test_others_scans_are_in_no_list(world: tuple[Installation, dict[str, Browser], str, str]) -> None:
     _, browsers, _, reading_id = world
     assert reading_id in browsers["owner"].get("/").text
@@ -172,6 +191,9 @@ def test_others_scans_are_in_no_list(world: tuple[Installation, dict[str, Browse
     assert browsers["other"].get("/history.csv").text.count("\r\n") == 1
 
 
+@pytest.mark.promise(
+    "A form without its token, or sent by another site's page, is refused", asvs="3.5.1", threats="T16"
+)
 @pytest.mark.parametrize("url", ["/login", "/logout", "/upload", "/account", "/account/sessions/end"])
 def test_a_form_without_its_token_is_refused(installation: Installation, url: str) -> None:
     installation.user("ada")
@@ -183,6 +205,9 @@ def test_a_form_without_its_token_is_refused(installation: Installation, url: st
     assert browser.get("/").status_code == 200
 
 
+@pytest.mark.promise(
+    "A form without its token, or sent by another site's page, is refused", asvs="3.5.1, 3.5.3", threats="T16"
+)
 def test_what_another_sites_page_sends_is_refused_even_with_a_token(installation: Installation) -> None:
     installation.user("ada")
     browser = installation.browser("ada")
@@ -194,6 +219,11 @@ def test_what_another_sites_page_sends_is_refused_even_with_a_token(installation
     assert told.status_code == 302
 
 
+@pytest.mark.promise(
+    "No script or style stands inside a page; every answer has a strict policy",
+    asvs="3.4.3, 3.4.4, 3.4.5",
+    threats="T14",
+)
 def test_every_answer_has_the_headers_that_keep_it_to_itself(installation: Installation) -> None:
     installation.user("ada")
     browser = installation.browser("ada")
@@ -209,6 +239,9 @@ def test_every_answer_has_the_headers_that_keep_it_to_itself(installation: Insta
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|style=", page)
 
 
+@pytest.mark.promise(
+    "It answers this machine alone, or a proxy with TLS under a name that it knows", asvs="12.1.1", threats="T27"
+)
 def test_a_forged_host_is_refused(install: Callable[..., Installation]) -> None:
     installation = install(behind_proxy=True, trusted_hosts=("scans.example.org",))
     client = installation.app.test_client()
@@ -216,6 +249,11 @@ def test_a_forged_host_is_refused(install: Callable[..., Installation]) -> None:
     assert client.get("/healthz", base_url="https://evil.example").status_code == 400
 
 
+@pytest.mark.promise(
+    "It answers this machine alone, or a proxy with TLS under a name that it knows",
+    asvs="12.1.1, 13.4.2",
+    threats="T26",
+)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -243,6 +281,9 @@ def test_the_secrets_are_this_accounts_alone(installation: Installation) -> None
     assert installation.settings.secret("audit") == first != installation.settings.secret("cookies")
 
 
+@pytest.mark.promise(
+    "Our own failures tell a number, and the log holds no text of a file", asvs="16.5.1", threats="T22, T28"
+)
 def test_what_breaks_on_our_side_tells_a_number_and_logs_no_text(
     installation: Installation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

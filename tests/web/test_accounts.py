@@ -17,6 +17,11 @@ from dopascope.web.tables import AuditEntry, Invitation, Throttle, User, WebSess
 from web_installation import PASSWORD, Installation
 
 
+@pytest.mark.promise(
+    "There is no default account; the first one needs a token that only the server's terminal shows",
+    asvs="6.3.2",
+    threats="T18",
+)
 def test_the_first_account_needs_the_token_and_there_is_no_second_setup(installation: Installation) -> None:
     browser = installation.browser()
     assert browser.get("/").headers["Location"].startswith("/login")
@@ -34,6 +39,11 @@ def test_the_first_account_needs_the_token_and_there_is_no_second_setup(installa
     assert browser.get("/setup").status_code == 404
 
 
+@pytest.mark.promise(
+    "A session is dead after log-out, by time, after another password, and when the account is disabled",
+    asvs="7.4.1",
+    threats="T17",
+)
 def test_a_copied_cookie_is_dead_after_log_out(installation: Installation) -> None:
     installation.user("ada")
     browser = installation.browser("ada")
@@ -47,6 +57,11 @@ def test_a_copied_cookie_is_dead_after_log_out(installation: Installation) -> No
         assert session.scalars(select(WebSession)).all() == []
 
 
+@pytest.mark.promise(
+    "The cookie is kept from scripts and other sites, and the database holds only its digest",
+    asvs="3.3.1, 3.3.2, 3.3.4",
+    threats="T16, T17",
+)
 def test_the_cookie_is_kept_from_scripts_and_other_sites_and_names_no_session(
     install: Callable[..., Installation],
 ) -> None:
@@ -68,6 +83,11 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites_and_names_no_session(
         assert session.get(WebSession, sessions.digest(value)) is not None
 
 
+@pytest.mark.promise(
+    "A session is dead after log-out, by time, after another password, and when the account is disabled",
+    asvs="7.2.4, 7.4.3",
+    threats="T17",
+)
 def test_log_in_makes_a_new_session_and_another_password_ends_the_others(installation: Installation) -> None:
     installation.user("ada")
     first, second = installation.browser("ada"), installation.browser("ada")
@@ -82,6 +102,11 @@ def test_log_in_makes_a_new_session_and_another_password_ends_the_others(install
     assert installation.browser("ADA", "another phrase of mine").get("/").status_code == 200
 
 
+@pytest.mark.promise(
+    "A session is dead after log-out, by time, after another password, and when the account is disabled",
+    asvs="7.3.1, 7.3.2",
+    threats="T17",
+)
 @pytest.mark.parametrize(("field", "ago_s"), [("seen", 31 * 60), ("created", 13 * 3600), ("seen", -3600)])
 def test_sessions_end_by_time_and_by_a_clock_that_was_set_back(
     installation: Installation, field: str, ago_s: float
@@ -94,6 +119,11 @@ def test_sessions_end_by_time_and_by_a_clock_that_was_set_back(
     assert browser.get("/").headers["Location"].startswith("/login")
 
 
+@pytest.mark.promise(
+    "Guessing is slowed per account and per address, in the database, and tells nobody who exists",
+    asvs="6.3.8",
+    threats="T18",
+)
 def test_nobody_learns_who_has_an_account(installation: Installation) -> None:
     installation.user("ada")
     told = [
@@ -114,6 +144,11 @@ def test_nobody_learns_who_has_an_account(installation: Installation) -> None:
     assert 0.5 < known / unknown < 2
 
 
+@pytest.mark.promise(
+    "Guessing is slowed per account and per address, in the database, and tells nobody who exists",
+    asvs="6.3.1, 6.3.8",
+    threats="T18",
+)
 def test_guessing_is_slowed_for_accounts_that_exist_and_those_that_do_not(installation: Installation) -> None:
     installation.user("ada")
     for name in ("ada", "nobody"):
@@ -131,6 +166,11 @@ def test_guessing_is_slowed_for_accounts_that_exist_and_those_that_do_not(instal
     assert installation.browser("ada").get("/").status_code == 200
 
 
+@pytest.mark.promise(
+    "Guessing is slowed per account and per address, in the database, and tells nobody who exists",
+    asvs="6.3.1",
+    threats="T18",
+)
 def test_waits_grow_and_end_and_ones_own_log_in_does_not_clear_an_address(installation: Installation) -> None:
     keys = limiter.keys_of("ada", "10.0.0.1")
     waits = []
@@ -147,12 +187,22 @@ def test_waits_grow_and_end_and_ones_own_log_in_does_not_clear_an_address(instal
         assert session.get(Throttle, "address:10.0.0.1").failures == 39
 
 
+@pytest.mark.promise(
+    "Passwords are hashed with argon2id, count whole, and frequent ones are refused",
+    asvs="6.2.1, 6.2.4, 6.2.9",
+    threats="T18",
+)
 @pytest.mark.parametrize("password", ["short", "x" * 129, "password123", "12345678", "ada-ada-1"])
 def test_passwords_that_are_easily_guessed(password: str) -> None:
     with pytest.raises(UsageError, match="cannot be used"):
         passwords.check(password, "ada-ada")
 
 
+@pytest.mark.promise(
+    "Passwords are hashed with argon2id, count whole, and frequent ones are refused",
+    asvs="6.2.8, 11.4.2",
+    threats="T18",
+)
 def test_every_character_of_a_password_counts() -> None:
     long = "correct horse battery staple " * 4
     stored = passwords.hashed(long)
@@ -162,6 +212,7 @@ def test_every_character_of_a_password_counts() -> None:
     assert stored.startswith("$argon2id$")
 
 
+@pytest.mark.promise("Nobody gives himself a role", asvs="15.3.3", threats="T20")
 def test_an_invitation_makes_one_account_of_its_role_and_nobody_chooses_his_own(installation: Installation) -> None:
     installation.user("root", "administrator")
     admin = installation.browser("root")
@@ -184,6 +235,7 @@ def test_an_invitation_makes_one_account_of_its_role_and_nobody_chooses_his_own(
     assert installation.browser().get(late).status_code == 404
 
 
+@pytest.mark.promise("Nobody gives himself a role", asvs="15.3.3", threats="T20")
 def test_open_registration_makes_readers_and_no_name_twice(install: Callable[..., Installation]) -> None:
     installation = install(registration="open")
     installation.user("Ada")
@@ -193,6 +245,11 @@ def test_open_registration_makes_readers_and_no_name_twice(install: Callable[...
     assert browser.get("/users").status_code == 404
 
 
+@pytest.mark.promise(
+    "A session is dead after log-out, by time, after another password, and when the account is disabled",
+    asvs="7.4.2",
+    threats="T17",
+)
 def test_a_disabled_account_is_out_at_once(installation: Installation) -> None:
     installation.user("root", "administrator")
     ada = installation.user("ada")
@@ -218,6 +275,7 @@ def test_the_page_to_go_to_after_log_in_is_ours(installation: Installation) -> N
         assert told.headers["Location"] == got
 
 
+@pytest.mark.promise("A changed, removed or reordered line of the audit trail is found", asvs="16.4.2", threats="T25")
 def test_the_audit_trail_holds_what_happened_and_shows_every_change(installation: Installation) -> None:
     installation.user("ada")
     installation.browser().submit("/login", name="ada", password="wrong password")

@@ -50,6 +50,7 @@ def test_the_models_are_named_with_their_licence(root: Browser) -> None:
     assert "Apache-2.0" in shown
 
 
+@pytest.mark.promise("Figures for monitoring are not there without their token", asvs="13.4.5")
 def test_figures_need_their_token(installation: Installation, root: Browser) -> None:
     token = installation.settings.secret("metrics")
     for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": f"Bearer {token}x"}, {"Authorization": token}):

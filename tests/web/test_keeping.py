@@ -36,6 +36,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return go
 
 
+@pytest.mark.promise(
+    "A backup that was made while the app worked is whole, and a changed one is refused", threats="T32"
+)
 def test_a_backup_made_while_people_write_comes_back_whole(
     installation: Installation, scan: bytes, run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -71,6 +74,11 @@ def test_a_backup_made_while_people_write_comes_back_whole(
     assert (settings.data / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.promise(
+    "Lines that were cut off the trail's end, or an older copy of it, are found by a head that was kept elsewhere",
+    asvs="16.4.2",
+    threats="T25",
+)
 def test_an_older_copy_is_found_by_the_head_of_a_newer_one(
     installation: Installation, run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -117,6 +125,9 @@ def escaping(name: str) -> Callable[[dict[str, bytes]], None]:
     return change
 
 
+@pytest.mark.promise(
+    "A backup that was made while the app worked is whole, and a changed one is refused", asvs="5.3.2", threats="T32"
+)
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "uploads/../../outside", "uploads\\..\\x", "other/x"])
 def test_a_backup_that_leads_outside_is_refused(installation: Installation, tmp_path: Path, name: str) -> None:
     whole = backup(installation.settings, tmp_path / "whole.zip")
@@ -125,6 +136,9 @@ def test_a_backup_that_leads_outside_is_refused(installation: Installation, tmp_
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.promise(
+    "A backup that was made while the app worked is whole, and a changed one is refused", threats="T32"
+)
 def test_damaged_and_strange_backups_are_refused(installation: Installation, tmp_path: Path) -> None:
     whole = backup(installation.settings, tmp_path / "whole.zip")
     new = tmp_path / "data"

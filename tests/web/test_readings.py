@@ -30,15 +30,24 @@ def test_a_signature_needs_the_password_comes_once_and_makes_addenda_of_comments
     browser, reading = one
     page = f"/readings/{reading}"
     assert browser.submit(f"{page}/notes", page=page, text="<img src=x onerror=alert(1)>").status_code == 302
-    told = browser.submit(f"{page}/sign", page=page, conclusion="Reduced.", password="wrong password")
+    told = browser.submit(
+        f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Reduced.", password="wrong password"
+    )
     assert "not your password" in told.text
-    assert browser.submit(f"{page}/sign", page=page, conclusion="Reduced.", password=PASSWORD).status_code == 302
+    assert (
+        browser.submit(
+            f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Reduced.", password=PASSWORD
+        ).status_code
+        == 302
+    )
     shown = browser.get(page).text
     assert "&lt;img src=x" in shown
     assert "signature, <bdi>ada</bdi>" in shown
     assert "Your password" not in shown
     assert ">ada<" in browser.get("/").text
-    token_page = browser.submit(f"{page}/sign", page=page, conclusion="Again.", password=PASSWORD)
+    token_page = browser.submit(
+        f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Again.", password=PASSWORD
+    )
     assert token_page.status_code == 302
     assert "signed before" in browser.get(page).text
     browser.submit(f"{page}/notes", page=page, text="La\0ter.")
@@ -69,6 +78,7 @@ def test_the_table_is_a_table(one: tuple[Browser, str]) -> None:
     assert 0 <= float(rows[0]["p_abnormal"]) <= 1
 
 
+@pytest.mark.promise("Exported cells are no formulas", asvs="1.2.10", threats="T15")
 @pytest.mark.parametrize(
     ("cell", "safe"),
     [
@@ -84,6 +94,7 @@ def test_cells(cell: str, safe: str) -> None:
     assert harmless(cell) == safe
 
 
+@pytest.mark.promise("Exported cells are no formulas", asvs="1.2.10", threats="T15")
 @given(st.text())
 def test_no_cell_begins_as_a_formula(cell: str) -> None:
     found = harmless(cell)

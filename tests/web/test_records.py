@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from dopascope import phantom
 from dopascope.web import summary
 from dopascope.web.tables import ReadingRow
-from web_installation import PASSWORD, Browser, Installation
+from web_installation import Browser, Installation
 
 FIRST = summary.Visit("a", "2024-01-01", "scan", "normal", "Siemens", "roi", {"putamen_left": 2.0, "caudate_left": 3.0})
 
@@ -38,7 +39,7 @@ def test_what_is_doubtful_stands_first_until_it_is_signed(
         session.get_one(ReadingRow, second).disagreement = True
     assert _links(browser.get("/worklist").text) == [second, first]
     page = f"/readings/{second}"
-    browser.submit(f"{page}/sign", page=page, conclusion="Seen.", password=PASSWORD)
+    browser.sign(page, "Seen.")
     assert _links(browser.get("/worklist").text) == [first]
 
 
@@ -82,10 +83,12 @@ def test_other_cameras_and_methods_are_said(changed: dict[str, str], doubts: int
 def test_months_and_distributions_hold_every_reading_once() -> None:
     day = 86400.0
     rows = [
-        ReadingRow(
+        summary.Shown(
             created=40 * number * day,
+            pseudonym="P-1",
             verdict=("normal", "reduced")[number % 2],
             passport=("in-distribution", "unusual")[number % 2],
+            disagreement=False,
             camera=("A", "A", "")[number % 3],
             ratios={"putamen_left": 1.0 + number, "putamen_right": 9.0, "caudate_left": 0.1},
         )
@@ -99,3 +102,11 @@ def test_months_and_distributions_hold_every_reading_once() -> None:
     assert [(one.camera, one.values) for one in found] == [("A", (1.0, 2.0, 4.0, 5.0, 7.0)), ("not stated", (3.0, 6.0))]
     assert found[0].quartiles == (2.0, 4.0, 5.0)
     assert max(found[1].places()) == 1.0
+
+
+def test_very_many_values_are_drawn_by_their_ranks_with_both_ends() -> None:
+    values = tuple(number / 1000 for number in range(6000))
+    places = summary.Distribution("A", values, (0.0, 0.0, 0.0)).places()
+    assert len(places) == summary.MOST_PLACES
+    assert (places[0], places[-1]) == (0.0, pytest.approx(5.999 / summary.TOP_SBR))
+    assert max(after - before for before, after in itertools.pairwise(places)) < 0.004

@@ -15,6 +15,10 @@ from dopascope.errors import ChangedError, UnreadableError
 from dopascope.web import seal
 from web_installation import Installation
 
+pytestmark = pytest.mark.promise(
+    "A report that was changed after it was made is found, away from the server", asvs="11.2.1"
+)
+
 SECRET, OTHER = "11" * 32, "22" * 32
 
 

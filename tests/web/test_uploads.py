@@ -111,6 +111,9 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
     assert str(installation.settings.data) not in json.dumps(job.error)
 
 
+@pytest.mark.promise(
+    "Uploads are opened by a process of their own, which can die without harm", asvs="15.2.5", threats="T9"
+)
 def test_a_child_that_dies_takes_nothing_with_it(
     installation: Installation,
     reader,  # type: ignore[no-untyped-def]
@@ -129,6 +132,9 @@ def test_a_child_that_dies_takes_nothing_with_it(
     assert installation.jobs()[0].state == "done"
 
 
+@pytest.mark.promise(
+    "Uploads are opened by a process of their own, which can die without harm", asvs="15.2.5", threats="T9"
+)
 def test_too_little_memory_is_a_refusal(  # type: ignore[no-untyped-def]
     installation: Installation, reader, scan: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +146,9 @@ def test_too_little_memory_is_a_refusal(  # type: ignore[no-untyped-def]
     assert "limits" in job.error["what"] + job.error.get("expected", "")
 
 
+@pytest.mark.promise(
+    "Uploads are bounded in size and number per user, and leave nothing when refused", asvs="5.2.1, 5.2.4", threats="T1"
+)
 def test_more_than_is_allowed_leaves_nothing(install: Callable[..., Installation]) -> None:
     installation = install(largest_upload=100_000, quota=150_000)
     installation.user("ada")
@@ -156,6 +165,7 @@ def test_more_than_is_allowed_leaves_nothing(install: Callable[..., Installation
     assert "Nothing can be read" in browser.submit("/upload", page="/upload").text
 
 
+@pytest.mark.promise("Names of uploaded files are never paths", asvs="5.3.2", threats="T13")
 @pytest.mark.parametrize(
     "name", ["../../x.dcm", "/etc/passwd", "a\x00b.nii.gz", "x" * 300, "..", "患者.dcm", "C:\\x.dcm"]
 )
@@ -177,6 +187,9 @@ def test_header_and_image_of_a_pair_stay_together() -> None:
     assert parted("IM0001") == ("im0001", "")
 
 
+@pytest.mark.promise(
+    "A patient's name is in no list, table, report, trail or stored reading", asvs="14.2.1, 16.2.5", threats="T22"
+)
 def test_identity_is_apart_and_the_pseudonym_is_one_persons(installation: Installation, reader, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     import pydicom
 
@@ -212,6 +225,11 @@ def test_strays_are_swept_and_what_is_owned_or_young_stays(tmp_path: Path) -> No
     assert [one.name for one in tmp_path.iterdir()] == ["owned"]
 
 
+@pytest.mark.promise(
+    "A full disk, a silent worker or a clock that was set back loses no reading and does none twice",
+    asvs="2.3.3",
+    threats="T24",
+)
 def test_a_full_disk_loses_no_job(
     installation: Installation,
     reader,  # type: ignore[no-untyped-def]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from dopascope.cli import options
 from dopascope.cli.talk import say, verb
 from dopascope.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from dopascope.web.settings import Settings
 
 PACKAGES = ("flask", "flask_wtf", "sqlalchemy", "alembic", "argon2", "waitress", "zxcvbn", "cryptography")
 """What `[web]` brings."""
@@ -36,7 +39,10 @@ TrustedOption = Annotated[
 RegistrationOption = Annotated[
     str, typer.Option("--registration", help="Who may make an account.", metavar="invitation|open")
 ]
-WorkersOption = Annotated[int, typer.Option("--workers", help="Processes that read scans.", min=1, max=64)]
+LargestOption = Annotated[int, typer.Option("--largest-upload", help="MiB of one upload at the most.", min=1)]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", help="Processes that read scans; 0 where others do.", min=0, max=64)
+]
 
 
 @verb
@@ -49,6 +55,7 @@ def serve(
     trusted_host: TrustedOption = [],  # noqa: B006  (typer copies it)
     registration: RegistrationOption = "invitation",
     workers: WorkersOption = 1,
+    largest_upload: LargestOption = 512,
     models_dir: options.ModelsDirOption = None,
 ) -> None:
     """Serve the web app: accounts, uploads, readings and their history. Ctrl-C ends it.
@@ -65,7 +72,7 @@ def serve(
             fix="Choose one of these.",
         )
     from dopascope.web.serve import serve as run
-    from dopascope.web.settings import Settings
+    from dopascope.web.settings import MIB, Settings
 
     run(
         Settings(
@@ -77,10 +84,59 @@ def serve(
             trusted_hosts=tuple(trusted_host),
             registration=cast(Literal["invitation", "open"], registration),
             workers=workers,
+            largest_upload=largest_upload * MIB,
             models_dir=models_dir,
         ),
         say,
     )
+
+
+@verb
+def worker(data: DataOption = None, database: DatabaseOption = "", models_dir: options.ModelsDirOption = None) -> None:
+    """Read what is uploaded to a web app whose database and data folder this machine shares. Ctrl-C ends it.
+
+    Example: dopascope worker --data /srv/dopascope --database postgresql+psycopg://user:password@host/name
+    """
+    require_web()
+    from dopascope.web.database import Database
+    from dopascope.web.settings import Settings
+    from dopascope.web.worker import work
+
+    settings = Settings(data=data or default_data(), database=database, models_dir=models_dir)
+    require_installation(settings)
+    base = Database(settings.url)
+    try:
+        current = base.current()
+    finally:
+        base.close()
+    if not current:
+        raise UsageError(
+            "The database has not the form that this version needs.",
+            where="--database",
+            found="tables of another version, or none",
+            expected="those that dopascope serve of this version makes when it starts",
+            fix="Bring server and workers to the same version, start the server, then the workers.",
+        )
+    say(f"Waits for jobs of {settings.data}; Ctrl-C ends it.")
+    work(settings)
+
+
+def require_installation(settings: Settings) -> None:
+    """Say that a data folder is none, before anything is made there.
+
+    Raises:
+        UsageError: no server has started on it.
+    """
+    from dopascope.web.settings import SECRETS_FILE
+
+    if not (settings.data / SECRETS_FILE).is_file():
+        raise UsageError(
+            "There is no installation here.",
+            where=settings.data,
+            found=f"no {SECRETS_FILE}",
+            expected="the data folder of dopascope serve",
+            fix="Name it with --data.",
+        )
 
 
 def require_web() -> None:

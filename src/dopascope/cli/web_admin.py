@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from dopascope.cli import options
-from dopascope.cli.serve import DatabaseOption, DataOption, default_data, require_web
+from dopascope.cli.serve import DatabaseOption, DataOption, default_data, require_installation, require_web
 from dopascope.cli.talk import as_json, data, verb
-from dopascope.errors import AuditError, UsageError
+from dopascope.errors import AuditError
 
 audit_app = typer.Typer(name="audit", help="The audit trail of the web app.", no_args_is_help=True)
 FileArgument = Annotated[Path, typer.Argument(help="The zip.", metavar="FILE")]
@@ -39,17 +39,10 @@ def verify(
     require_web()
     from dopascope.web import audit
     from dopascope.web.database import Database
-    from dopascope.web.settings import SECRETS_FILE, Settings
+    from dopascope.web.settings import Settings
 
     settings = Settings(data=folder or default_data(), database=database)
-    if not (settings.data / SECRETS_FILE).is_file():
-        raise UsageError(
-            "There is no installation here.",
-            where=settings.data,
-            found=f"no {SECRETS_FILE}",
-            expected="the data folder of dopascope serve",
-            fix="Name it with --data.",
-        )
+    require_installation(settings)
     base = Database(settings.url)
     try:
         with base.read() as session:

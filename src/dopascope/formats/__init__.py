@@ -12,7 +12,7 @@ from dopascope.formats import nifti as nifti
 from dopascope.formats import picture as picture
 from dopascope.formats.archive import is_zip
 from dopascope.formats.blob import Blob
-from dopascope.formats.choose import Candidate, read_chosen
+from dopascope.formats.choose import Candidate, meant_among, read_chosen
 from dopascope.formats.dicom_file import is_dicom
 from dopascope.formats.foreign import refusal
 from dopascope.formats.identity import Identity, identity_of
@@ -36,6 +36,7 @@ __all__ = [
     "Strictness",
     "identity_of",
     "load",
+    "meant_among",
     "reader",
     "save_nifti",
     "survey",

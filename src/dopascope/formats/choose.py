@@ -97,9 +97,8 @@ def _chosen(path: Path, series: str | None, options: ReadOptions) -> Candidate:
         raise _nothing(path, skipped)
     if series is not None:
         return _named(path, candidates, series)
-    readable = [one for one in candidates if one.loadable]
-    meant = _without_attenuation_maps(_without_pictures(readable))
-    if not readable:
+    meant = meant_among(candidates)
+    if not meant:
         raise _none_readable(path, candidates)
     if len(meant) == 1:
         _check_complete(meant[0], candidates)
@@ -111,6 +110,11 @@ def _chosen(path: Path, series: str | None, options: ReadOptions) -> Candidate:
         expected="one image",
         fix=f"Name one: --series {meant[0].id}",
     )
+
+
+def meant_among(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that somebody who gives all of them may want read: no pictures beside volumes, no attenuation maps."""
+    return _without_attenuation_maps(_without_pictures([one for one in candidates if one.loadable]))
 
 
 def _check_complete(meant: Candidate, candidates: list[Candidate]) -> None:

@@ -43,6 +43,8 @@ class Bar:
 class RegionRow:
     """One line of the binding-ratio table."""
 
+    key: str
+    """As the reading names it."""
     structure: str
     side: str
     sbr: str
@@ -156,6 +158,7 @@ def _region_row(key: str, region: Region, low: float, high: float) -> RegionRow:
     zero = place(0.0) or 0.0
     bar = None if at is None else Bar(zero, at, place(ends[0]), place(ends[1]), place(region.expected))
     return RegionRow(
+        key=key,
         structure=structure,
         side=side,
         sbr=number(region.sbr),

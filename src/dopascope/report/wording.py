@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 from dopascope.reading.schema import DISCLAIMER, EvidenceMap, Reading
@@ -37,6 +38,8 @@ INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 def visible(text: str, longest: int = LONGEST) -> str:
     """`text` on one line, with characters that would hide or turn it written as `[U+202E]`, and cut at `longest`."""
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text
     shown = "".join(_spelt(one) for one in text[:longest])
     return shown if len(text) <= longest else f"{shown} … ({len(text) - longest} more characters in reading.json)"
 
@@ -108,6 +111,7 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+@lru_cache(maxsize=1024)
 def sided(key: str) -> tuple[str, str]:
     """Structure and side of a region's key, whichever comes first: `putamen_left` and `left_putamen` alike."""
     words = key.split("_")

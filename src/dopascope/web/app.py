@@ -147,8 +147,8 @@ def _with_headers(answer: Response, settings: Settings) -> Response:
     answer.headers.setdefault("Content-Security-Policy", POLICY)
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
-    if request.endpoint == "static":
-        answer.headers["Cache-Control"] = "no-cache"
+    # Not as a default: Flask gives files a caching of their own.
+    answer.headers["Cache-Control"] = "no-cache" if request.endpoint == "static" else HEADERS["Cache-Control"]
     if settings.secure:
         answer.headers["Strict-Transport-Security"] = "max-age=31536000"
     return answer

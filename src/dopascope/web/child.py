@@ -17,6 +17,8 @@ from typing import Any, Final
 
 ANSWER: Final = "answer.json"
 IDENTITY: Final = "identity.json"
+MOST_SERIES: Final = 12
+"""Images of one upload that are each read; of more, nobody can have meant all."""
 NICENESS: Final = 10
 """Pages are answered before scans are read."""
 
@@ -81,6 +83,8 @@ def read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None)
     try:
         return _read(scan, out, choices, models_dir)
     except DopascopeError as error:
+        if error.code == DopascopeError.code:
+            raise  # our disk, not the file: the worker tries again
         return {"ok": False, "error": _without_paths(error.as_dict(), scan)}
     except (RecursionError, MemoryError) as error:
         told = {"code": "hostile", "what": "The file cannot be read within the limits.", "found": type(error).__name__}
@@ -89,16 +93,26 @@ def read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None)
 
 def _read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None) -> dict[str, Any]:
     from dopascope import formats, report
+    from dopascope.errors import AmbiguousError
     from dopascope.formats.identity import identity_of
     from dopascope.reading import Choices, examine
+    from dopascope.web import viewing
 
-    image = formats.load(scan)
-    identity = identity_of(scan).as_dict()
+    series = choices.pop("series", None)
+    try:
+        image = formats.load(scan, series=series)
+    except AmbiguousError:
+        several = [one.id for one in formats.meant_among(formats.survey(scan))]
+        if len(several) > MOST_SERIES:
+            raise
+        return {"ok": True, "series": several}
+    identity = identity_of(scan, series=series).as_dict()
     descriptor = os.open(out / IDENTITY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         json.dump(identity, stream)
     examination = examine(image, Choices(**choices, models_dir=Path(models_dir) if models_dir else None))
     report.write(examination, out)
+    viewing.write(examination, out)
     reading = examination.reading
     lead = next((one for one in reading.readers if one.p_abnormal is not None), None)
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event, text
@@ -12,6 +13,9 @@ from sqlalchemy.orm import Session
 
 WAIT_S: Final = 30
 """How long a writer waits for another one."""
+KEPT: Final = 16
+"""Connections of one process that stay open, and as many more while they are asked for; on SQLite opening one takes
+longer than most queries."""
 _WRITES: Final = "dopascope_writes"
 _LOCK: Final = 0x646F7061
 """The lock that writers on PostgreSQL take; any number that no other program uses there."""
@@ -50,20 +54,33 @@ class Database:
         from alembic.config import Config
 
         config = Config()
-        config.set_main_option("script_location", str(files("dopascope.web").joinpath("migrations")))
+        config.set_main_option("script_location", str(_migrations()))
         with self.engine.connect() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def current(self) -> bool:
+        """Whether the tables have the form that this version needs."""
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        with self.engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_heads()
+        return set(found) == set(ScriptDirectory(str(_migrations())).get_heads())
 
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
 
 
+def _migrations() -> Traversable:
+    return files("dopascope.web").joinpath("migrations")
+
+
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": WAIT_S})
+        return create_engine(url, pool_pre_ping=True, pool_size=KEPT, max_overflow=KEPT)
+    engine = create_engine(url, connect_args={"timeout": WAIT_S}, pool_size=KEPT, max_overflow=KEPT)
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _record: Any) -> None:

@@ -16,18 +16,22 @@ from wtforms import (
     SubmitField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
 from dopascope.web.passwords import LONGEST
-from dopascope.web.tables import ROLES, Role
+from dopascope.web.tables import LABELS, ROLES, Role
 
 _NAME = [
     DataRequired("Give a user name."),
     Length(2, 64, "2 to 64 characters."),
     Regexp(r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", message="Letters, digits and . _ @ - only."),
 ]
+FURTHEST: Final = 30.0
+"""Millimetres or degrees of one correction by hand; beyond it the scan lies wrong in its file."""
+CONFIDENCE: Final = {1: "1: a guess", 2: "2: unsure", 3: "3: fairly sure", 4: "4: sure", 5: "5: certain"}
 _ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
 
 
@@ -105,7 +109,7 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 class InviteForm(FlaskForm):  # type: ignore[misc]
     """An invitation."""
 
-    role = SelectField("Role", choices=[(one, one) for one in ROLES])
+    role = SelectField("Role", choices=[SelectChoice(one) for one in ROLES])
     submit = SubmitField("Make an invitation")
 
 
@@ -116,7 +120,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     age = DecimalField("Age, years", [Optional(), NumberRange(0, 120, "0 to 120 years.")])
     sex = SelectField(
         "Sex",
-        choices=[("", "as the file says"), ("F", "female"), ("M", "male")],
+        choices=[SelectChoice("", "as the file says"), SelectChoice("F", "female"), SelectChoice("M", "male")],
         default="",
         coerce=lambda one: one or "",
     )
@@ -131,13 +135,54 @@ class NoteForm(FlaskForm):  # type: ignore[misc]
 
 
 class SignForm(FlaskForm):  # type: ignore[misc]
-    """A signature: the password is asked again."""
+    """A signature: what one reads and how surely, and the password again."""
 
+    label = SelectField(
+        "You read it as",
+        [DataRequired("Say what you read.")],
+        choices=[SelectChoice("", "choose"), *(SelectChoice(one) for one in LABELS)],
+    )
+    confidence = SelectField(
+        "How sure you are",
+        [DataRequired("Say how sure you are.")],
+        choices=[SelectChoice("", "choose"), *(SelectChoice(str(n), told) for n, told in CONFIDENCE.items())],
+    )
     conclusion = TextAreaField(
         "Conclusion", [DataRequired("Write what you conclude."), Length(max=4000)], filters=[_without_nul]
     )
     password = PasswordField("Your password", _ANY_PASSWORD)
     submit = SubmitField("Sign")
+
+
+def _by_hand(label: str, unit: str) -> DecimalField:
+    told = f"-{FURTHEST:g} to {FURTHEST:g} {unit}."
+    return DecimalField(label, [Optional(), NumberRange(-FURTHEST, FURTHEST, told)], default=0)
+
+
+class AdjustForm(FlaskForm):  # type: ignore[misc]
+    """A correction of the registration: how the scan, seen on the template, is moved and turned."""
+
+    right = _by_hand("To the patient's right, mm", "mm")
+    front = _by_hand("To the front, mm", "mm")
+    up = _by_hand("Up, mm", "mm")
+    nod = _by_hand("About the left-right axis, degrees", "degrees")
+    tilt = _by_hand("About the back-front axis, degrees", "degrees")
+    turn = _by_hand("About the down-up axis, degrees", "degrees")
+    submit = SubmitField("Read again")
+
+    @property
+    def shift_mm(self) -> tuple[float, float, float]:
+        """Right, forward, up."""
+        return _number(self.right), _number(self.front), _number(self.up)
+
+    @property
+    def rotate_deg(self) -> tuple[float, float, float]:
+        """About the x, y and z axis, right-handed."""
+        return _number(self.nod), _number(self.tilt), _number(self.turn)
+
+
+def _number(field: DecimalField) -> float:
+    return float(field.data or 0)
 
 
 class OnlyToken(FlaskForm):  # type: ignore[misc]

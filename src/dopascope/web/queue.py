@@ -65,8 +65,8 @@ def beat(session: Session, job_id: str, worker: str, progress: str | None = None
 
 def finish(session: Session, job_id: str, worker: str, state: str, error: dict[str, Any] | None = None) -> bool:
     """End a job, if it is still this worker's; what comes of it is written in the same transaction."""
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None or job.state != "running" or job.worker != worker:
+    job = _own(session, job_id, worker)
+    if job is None:
         return False
     _end(job, state, error)
     return True
@@ -74,8 +74,8 @@ def finish(session: Session, job_id: str, worker: str, state: str, error: dict[s
 
 def retry_or_give_up(session: Session, job_id: str, worker: str, error: dict[str, Any]) -> str | None:
     """After a failure that another try may mend: queued again, or dead; None where the job is another's."""
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None or job.state != "running" or job.worker != worker:
+    job = _own(session, job_id, worker)
+    if job is None:
         return None
     if job.attempts >= ATTEMPTS:
         _end(job, "dead", error)
@@ -86,6 +86,15 @@ def retry_or_give_up(session: Session, job_id: str, worker: str, error: dict[str
     return job.state
 
 
+def put_back(session: Session, job_id: str, worker: str) -> bool:
+    """Let a job wait again, as if it had not been tried; False where it is another's by now."""
+    job = _own(session, job_id, worker)
+    if job is None:
+        return False
+    job.state, job.attempts, job.progress, job.worker = "queued", 0, "waiting", None
+    return True
+
+
 def restart(session: Session, job_id: str) -> bool:
     """Queue a dead job again."""
     job = session.get(Job, job_id, with_for_update=True)
@@ -93,6 +102,11 @@ def restart(session: Session, job_id: str) -> bool:
         return False
     job.state, job.attempts, job.progress, job.finished, job.error = "queued", 0, "waiting", None, None
     return True
+
+
+def _own(session: Session, job_id: str, worker: str) -> Job | None:
+    job = session.get(Job, job_id, with_for_update=True)
+    return job if job is not None and job.state == "running" and job.worker == worker else None
 
 
 def _end(job: Job, state: str, error: dict[str, Any] | None) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
+from dopascope.reading.schema import ManualAdjustment
 from dopascope.report import content, wording
-from dopascope.web import storage
+from dopascope.web import storage, viewing
 from dopascope.web.access import (
     CLINICAL,
     SIGNED_IN,
@@ -28,7 +30,8 @@ from dopascope.web.access import (
     who,
 )
 from dopascope.web.accounts import note, password_trouble
-from dopascope.web.forms import NoteForm, SignForm
+from dopascope.web.derive import derive
+from dopascope.web.forms import AdjustForm, NoteForm, SignForm
 from dopascope.web.seal import SEAL
 from dopascope.web.summary import VERDICTS
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
@@ -42,9 +45,14 @@ FILES: Final = {
     "report.pdf": "application/pdf",
     "reading.json": "application/json",
     SEAL: "application/json",
+    viewing.SCAN: "application/gzip",
+    viewing.MNI: "application/gzip",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
-EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera", "signed_by")
+Three = tuple[float, float, float]
+EVIDENCE: Final = re.compile(r"evidence-[A-Za-z0-9._-]+\.nii\.gz")
+EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera")
+SIGNED: Final = ("signed_by", "label", "confidence")
 
 
 @blueprint.get("/")
@@ -85,30 +93,48 @@ def _literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def signatures(session: Session, ids: list[str]) -> dict[str, str]:
-    """Reading -> who signed it."""
-    wanted = select(Note.reading_id, User.name).join(User, User.id == Note.user_id)
-    return {row[0]: row[1] for row in session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))}
+class Signature(NamedTuple):
+    """Who signed a reading, as what, and how surely."""
+
+    by: str
+    label: str | None = None
+    confidence: int | None = None
+
+
+def signatures(session: Session, ids: list[str] | Select[str]) -> dict[str, Signature]:
+    """Reading -> its signature; the readings by their ids, or by the query for them."""
+    wanted = select(Note.reading_id, User.name, Note.label, Note.confidence).join(User, User.id == Note.user_id)
+    found = session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))
+    return {row[0]: Signature(*row[1:]) for row in found}
 
 
 @blueprint.get("/history.csv")
 @allow(CLINICAL)
 def history_csv() -> Response:
     """The history as a table; no cell can be taken for a formula."""
+    shown = (
+        ReadingRow.id,
+        ReadingRow.pseudonym,
+        ReadingRow.created,
+        ReadingRow.verdict,
+        ReadingRow.passport,
+        ReadingRow.p_abnormal,
+        ReadingRow.disagreement,
+        ReadingRow.camera,
+    )
     with database().read() as session:
-        found = list(session.scalars(visible(who()).join(Job).join(ReadingRow).order_by(Upload.created)).unique())
-        signed = signatures(session, [one.job.id for one in found])
+        wanted = visible(who()).join(ReadingRow).order_by(Upload.created)
+        found = session.execute(wanted.with_only_columns(*shown)).all()
+        signed = signatures(session, wanted.with_only_columns(ReadingRow.id).order_by(None))
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\r\n")
-    table.writerow(EXPORTED)
-    for one in found:
-        row = one.reading
-        if row is None:
-            continue
+    table.writerow([*EXPORTED, *SIGNED])
+    for row in found:
         day = time.strftime("%Y-%m-%d", time.gmtime(row.created))
         p = "" if row.p_abnormal is None else f"{row.p_abnormal:.4f}"
         cells = (row.pseudonym, day, row.verdict, row.passport, p, str(row.disagreement).lower(), row.camera)
-        table.writerow([harmless(cell) for cell in (*cells, signed.get(row.id, ""))])
+        said = ["" if one is None else str(one) for one in signed.get(row.id, Signature(""))]
+        table.writerow([harmless(cell) for cell in (*cells, *said)])
     answer = Response(stream.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=readings.csv"
     return answer
@@ -130,7 +156,7 @@ def harmless(cell: str) -> str:
 def reading(reading_id: str) -> str:
     """One reading: passport first, then binding ratios, readers and report."""
     see(reading_id)
-    return _page(reading_id, NoteForm(), SignForm())
+    return _page(reading_id)
 
 
 def see(reading_id: str) -> None:
@@ -140,13 +166,24 @@ def see(reading_id: str) -> None:
         note(session, "reading seen", reading_id)
 
 
-def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
+def _page(
+    reading_id: str,
+    *,
+    note_form: NoteForm | None = None,
+    sign_form: SignForm | None = None,
+    adjust_form: AdjustForm | None = None,
+) -> str:
     with database().read() as session:
         row, upload = row_of(session, reading_id)
+        before = _reading_of(session, upload.adjusts)
+        after = session.scalars(
+            select(ReadingRow).join(Upload).where(Upload.adjusts == upload.id).order_by(ReadingRow.created.desc())
+        ).first()
         notes = notes_of(session, reading_id)
         identity = identity_of(session, row, upload)
     whole = whole_of(reading_id)
     numbers = None if whole.verdict == "refused" else whole.quantification
+    manual = whole.registration.manual if whole.registration else None
     return render_template(
         "reading.html",
         row=row,
@@ -162,9 +199,34 @@ def _page(reading_id: str, note_form: NoteForm, sign_form: SignForm) -> str:
         passport_reasons=content.passport_reasons(whole),
         notes=notes,
         signature=next((one for one in notes if one.kind == "signature"), None),
-        note_form=note_form,
-        sign_form=sign_form,
+        note_form=note_form or NoteForm(),
+        sign_form=sign_form or SignForm(),
+        adjust_form=adjust_form or AdjustForm(formdata=None, **_as_fields(manual)),
+        adjusting=adjust_form is not None,
+        viewer=viewing.told(whole, settings().readings / reading_id, _addresses(reading_id, whole)),
+        script=viewing.SCRIPT if Path(current_app.static_folder or "", viewing.SCRIPT).is_file() else None,
+        manual=manual,
+        before=before,
+        after=after,
     )
+
+
+def _reading_of(session: Session, upload_id: str | None) -> ReadingRow | None:
+    return session.scalars(select(ReadingRow).where(ReadingRow.upload_id == upload_id)).first() if upload_id else None
+
+
+def _as_fields(manual: ManualAdjustment | None) -> dict[str, float]:
+    if manual is None:
+        return {}
+    shift, turn = manual.shift_mm, manual.rotate_deg
+    return dict(zip(("right", "front", "up", "nod", "tilt", "turn"), (*shift, *turn), strict=True))
+
+
+def _addresses(reading_id: str, whole: Reading) -> dict[str, str]:
+    """Where the viewer finds each volume."""
+    own = (viewing.SCAN, viewing.MNI, *viewing.evidence(whole))
+    addresses = {one: url_for("readings.file", reading_id=reading_id, name=one) for one in own}
+    return addresses | {one: url_for("readings.beside", name=one) for one in viewing.BESIDE}
 
 
 def notes_of(session: Session, reading_id: str) -> list[Note]:
@@ -206,19 +268,62 @@ def file(reading_id: str, name: str) -> AnyResponse:
 
 def send(reading_id: str, name: str, *, saved: bool) -> AnyResponse:
     """A file of a reading that the user of this request may see."""
-    if name not in FILES:
+    mimetype = "application/gzip" if EVIDENCE.fullmatch(name) else FILES.get(name)
+    if mimetype is None:
         abort(404)
     with database().read() as session:
         row, _ = row_of(session, reading_id)
     path = path_of(reading_id, name)
     if not path.is_file():
         abort(404)
-    answer = send_file(
-        path, mimetype=FILES[name], as_attachment=saved, download_name=f"{row.pseudonym}-{name}", max_age=0
-    )
+    answer = send_file(path, mimetype=mimetype, as_attachment=saved, download_name=f"{row.pseudonym}-{name}", max_age=0)
     if name == "report.html":
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
     return answer
+
+
+@blueprint.get("/volumes/<name>")
+@allow(CLINICAL)
+def beside(name: str) -> Response:
+    """What the viewer shows beside or above any scan."""
+    if name not in viewing.BESIDE:
+        abort(404)
+    return Response(viewing.beside(name), mimetype="application/gzip")
+
+
+@blueprint.post("/readings/<reading_id>/adjust")
+@allow(CLINICAL)
+def adjust(reading_id: str) -> AnyResponse | str:
+    """Queue the same scan to be read with its registration corrected by hand; the earlier reading stays."""
+    form = AdjustForm()
+    if not form.validate_on_submit():
+        return _page(reading_id, adjust_form=form)
+    made = correct(reading_id, form.shift_mm, form.rotate_deg)
+    if made is None:
+        flash("It is signed: its registration stays as it is.", "alarm")
+        return redirect(url_for("readings.reading", reading_id=reading_id))
+    return redirect(url_for("uploads.job", upload_id=made))
+
+
+def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | None:
+    """Queue a scan that the user of this request may see to be read with its registration moved and turned.
+
+    Returns:
+        The id of the upload that stands for it, or None where the reading is signed.
+    """
+    with database().write() as session:
+        row, upload = row_of(session, reading_id)
+        if _is_signed(session, reading_id):
+            return None
+        choices = upload.choices | {"shift_mm": shift_mm, "rotate_deg": rotate_deg}
+        made = derive(session, settings(), upload, choices, adjusts=upload.id)
+        note(session, "registration corrected", row.id, upload=made, shift_mm=shift_mm, rotate_deg=rotate_deg)
+        return made
+
+
+def _is_signed(session: Session, reading_id: str) -> bool:
+    signed = select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")
+    return session.scalars(signed).first() is not None
 
 
 @blueprint.post("/readings/<reading_id>/notes")
@@ -227,7 +332,7 @@ def add_note(reading_id: str) -> AnyResponse | str:
     """A comment; after the signature, an addendum."""
     form = NoteForm()
     if not form.validate_on_submit():
-        return _page(reading_id, form, SignForm())
+        return _page(reading_id, note_form=form)
     comment(reading_id, form.text.data)
     return redirect(url_for("readings.reading", reading_id=reading_id))
 
@@ -236,8 +341,8 @@ def comment(reading_id: str, text: str) -> Note:
     """Add a comment to a reading that the user of this request may see; after the signature, an addendum."""
     with database().write() as session:
         row_of(session, reading_id)
-        signed = session.scalars(select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")).first()
-        made = Note(reading_id=reading_id, user_id=who().id, kind="addendum" if signed else "comment", text=text)
+        kind = "addendum" if _is_signed(session, reading_id) else "comment"
+        made = Note(reading_id=reading_id, user_id=who().id, kind=kind, text=text)
         session.add(made)
         note(session, made.kind, reading_id)
         return made
@@ -249,19 +354,20 @@ def sign(reading_id: str) -> AnyResponse | str:
     """Sign a reading, once, with the password asked again."""
     form = SignForm()
     if not form.validate_on_submit():
-        return _page(reading_id, NoteForm(), form)
+        return _page(reading_id, sign_form=form)
     with database().read() as session:
         row_of(session, reading_id)
     trouble = password_trouble(form.password.data)
     if trouble:
         form.password.errors = [trouble]
-        return _page(reading_id, NoteForm(), form)
+        return _page(reading_id, sign_form=form)
     with database().write() as session:
         row, _ = row_of(session, reading_id)
-        signed = select(Note.id).where(Note.reading_id == reading_id, Note.kind == "signature")
-        if session.scalars(signed).first() is None:
-            session.add(Note(reading_id=reading_id, user_id=who().id, kind="signature", text=form.conclusion.data))
-            note(session, "signed", reading_id, sha256=row.sha256)
+        if not _is_signed(session, reading_id):
+            made = Note(reading_id=reading_id, user_id=who().id, kind="signature", text=form.conclusion.data)
+            made.label, made.confidence = form.label.data, int(form.confidence.data)
+            session.add(made)
+            note(session, "signed", reading_id, sha256=row.sha256, label=made.label, confidence=made.confidence)
         else:
             flash("It was signed before; add an addendum.", "alarm")
     return redirect(url_for("readings.reading", reading_id=reading_id))

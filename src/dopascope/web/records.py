@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Final
 
 from flask import Blueprint, abort, render_template
@@ -9,6 +10,7 @@ from sqlalchemy import Select, exists, select
 
 from dopascope.web import summary
 from dopascope.web.access import CLINICAL, allow, database, visible, who
+from dopascope.web.derive import current
 from dopascope.web.readings import whole_of
 from dopascope.web.tables import Identity, Note, ReadingRow, Upload
 
@@ -31,7 +33,7 @@ def unsigned() -> Select[Upload]:
     """Readings without a signature: disagreements first, then uncertain and unusual ones, then the oldest."""
     signed = exists().where(Note.reading_id == ReadingRow.id, Note.kind == "signature")
     return (
-        visible(who())
+        current(visible(who()))
         .join(ReadingRow)
         .where(~signed)
         .order_by(
@@ -61,7 +63,7 @@ def person(pseudonym: str) -> str:
 
 def visits_of(pseudonym: str) -> list[summary.Visit]:
     """A person's visits that the user of this request may see, oldest first; else 404."""
-    wanted = visible(who()).join(ReadingRow).where(ReadingRow.pseudonym == pseudonym).order_by(Upload.created)
+    wanted = current(visible(who())).join(ReadingRow).where(ReadingRow.pseudonym == pseudonym).order_by(Upload.created)
     with database().read() as session:
         rows = [one.reading for one in session.scalars(wanted.limit(MOST_VISITS)).unique() if one.reading is not None]
         named = select(Identity).where(Identity.reading_id.in_([one.id for one in rows]))
@@ -81,8 +83,10 @@ def dashboard() -> str:
 
 def figures() -> dict[str, Any]:
     """Of all readings that the user of this request may see."""
+    columns = [getattr(ReadingRow, one.name) for one in fields(summary.Shown)]
     with database().read() as session:
-        rows = [one.reading for one in session.scalars(visible(who()).join(ReadingRow)).unique() if one.reading]
+        found = session.execute(current(visible(who())).join(ReadingRow).with_only_columns(*columns))
+        rows = [summary.Shown(*row) for row in found]
     return {
         "total": len(rows),
         "people": len({one.pseudonym for one in rows}),

@@ -40,7 +40,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         threads=THREADS,
         max_request_body_size=settings.largest_upload + (1 << 20),
         ident="",
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=not settings.behind_proxy,  # else the app never learns who asks
     )
     children = start_workers(settings)
     ended = threading.Event()

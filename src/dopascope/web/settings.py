@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,9 @@ from dopascope.errors import UsageError
 MIB: Final = 1 << 20
 SECRETS_FILE: Final = "secrets.json"
 SETUP_FILE: Final = "setup-token"
+_HOST: Final = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\]"
+)
 Secret = Literal["cookies", "audit", "seal", "metrics"]
 SECRETS: Final[tuple[Secret, ...]] = ("cookies", "audit", "seal", "metrics")
 
@@ -44,6 +49,7 @@ class Settings:
     quota: int = 20 * 1024 * MIB
     """Bytes that one user may keep."""
     workers: int = 1
+    """Processes of the server that read scans; 0 where `dopascope worker` does that."""
     read_minutes: float = 10.0
     """Time after which reading one upload is given up."""
     child_memory: int = 6 * 1024 * MIB
@@ -65,7 +71,8 @@ class Settings:
         """Refuse what would open the app to strangers.
 
         Raises:
-            UsageError: it would be reached from other machines without TLS, or a number cannot be meant.
+            UsageError: it would be reached from other machines without TLS, would show what only developers should see,
+                or a number cannot be meant.
         """
         if not self.behind_proxy and not _loopback(self.host):
             raise UsageError(
@@ -83,13 +90,31 @@ class Settings:
                 expected="the host name in your users' address bar",
                 fix="Add --trusted-host NAME.",
             )
+        odd = [name for name in self.trusted_hosts if not _HOST.fullmatch(name)]
+        if odd:
+            raise UsageError(
+                "This cannot be a host that only you answer for.",
+                where="--trusted-host",
+                found=repr(odd[0]),
+                expected="a whole name, such as scans.example.org",
+                fix="Name each host by itself, without * or a dot in front.",
+            )
+        if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+            raise UsageError(
+                "The app would show its inside to whoever makes it fail.",
+                where="FLASK_DEBUG",
+                found=os.environ["FLASK_DEBUG"],
+                expected="not set",
+                fix="Unset FLASK_DEBUG.",
+            )
         for name in ("idle_minutes", "session_hours", "largest_upload", "quota", "workers", "read_minutes"):
-            if getattr(self, name) <= 0:
+            value, none = getattr(self, name), name == "workers"
+            if value < 0 or (value == 0 and not none):
                 raise UsageError(
                     "This setting cannot be meant.",
                     where=name,
-                    found=getattr(self, name),
-                    expected="above 0",
+                    found=value,
+                    expected="0 or more" if none else "above 0",
                     fix="Correct it, or leave it out for its default.",
                 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ SUFFIXES: Final = (".nii.gz", ".nii", ".dcm", ".zip", ".img", ".hdr", ".mgz", ".
 """Endings that are kept, because formats are told apart by them; of any other name nothing is kept."""
 MOST_FILES: Final = 5000
 BLOCK: Final = 1 << 20
+PREAMBLE: Final = 128
+"""Bytes before the `DICM` of a DICOM file, which mean nothing to it and may be a program's head to something else."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Stored:
     files: int
     size: int
     sha256: str
+    """Of the content as it is stored: the one file's, or that of the sorted digests of several."""
 
 
 def store(files: Sequence[FileStorage], folder: Path) -> Stored:
@@ -94,16 +98,37 @@ def _copied(source: IO[bytes], path: Path) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
     with open(path, "xb") as stream:
         while block := source.read(BLOCK):
-            size += len(block)
-            digest.update(block)
-            stream.write(block)
+            kept = block if size else without_preamble(block)
+            size += len(kept)
+            digest.update(kept)
+            stream.write(kept)
     return size, digest.hexdigest()
+
+
+def without_preamble(head: bytes) -> bytes:
+    """The first bytes of a file; those of a DICOM file with zeros for its preamble, so that it is nothing else too."""
+    return bytes(PREAMBLE) + head[PREAMBLE:] if head[PREAMBLE : PREAMBLE + 4] == b"DICM" else head
 
 
 def scan_of(folder: Path) -> Path:
     """What is read: the one file of an upload, or the folder of several."""
     files = sorted(folder.iterdir())
     return files[0] if len(files) == 1 else folder
+
+
+def link(source: Path, target: Path) -> None:
+    """Give the files of one upload to another one, without a second copy of them.
+
+    Raises:
+        OSError: the disk refuses; nothing is left.
+    """
+    target.mkdir(mode=0o700)
+    try:
+        for one in source.iterdir():
+            os.link(one, target / one.name)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def sweep(folder: Path, kept: set[str]) -> int:

@@ -22,6 +22,21 @@ Source: PMID 15586635.
 """
 TOP_SBR: Final = 6.0
 """Right end of the dashboard's axis; what lies beyond is drawn at the end."""
+MOST_PLACES: Final = 300
+"""Marks on one axis of the dashboard at the most."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the dashboard needs of a reading, by the names of its columns."""
+
+    created: float
+    pseudonym: str
+    verdict: str
+    passport: str
+    disagreement: bool
+    camera: str
+    ratios: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -113,13 +128,18 @@ class Distribution:
     quartiles: tuple[float, float, float]
 
     def places(self) -> tuple[float, ...]:
-        """The values as fractions of the axis from 0 to `TOP_SBR`."""
-        return tuple(min(1.0, max(0.0, one / TOP_SBR)) for one in self.values)
+        """The values as fractions of the axis from 0 to `TOP_SBR`; of very many, as many as can be told apart, spread
+        evenly over their ranks."""
+        count = len(self.values)
+        drawn = self.values
+        if count > MOST_PLACES:
+            drawn = tuple(self.values[round(rank)] for rank in np.linspace(0, count - 1, MOST_PLACES))
+        return tuple(min(1.0, max(0.0, one / TOP_SBR)) for one in drawn)
 
 
-def months(rows: Sequence[ReadingRow]) -> list[Month]:
+def months(rows: Sequence[Shown]) -> list[Month]:
     """The counts of each month that has a reading, in order of time."""
-    by_month: dict[str, list[ReadingRow]] = {}
+    by_month: dict[str, list[Shown]] = {}
     for one in sorted(rows, key=lambda row: row.created):
         by_month.setdefault(day_of(one.created)[:7], []).append(one)
     return [
@@ -132,7 +152,7 @@ def months(rows: Sequence[ReadingRow]) -> list[Month]:
     ]
 
 
-def distributions(rows: Sequence[ReadingRow]) -> list[Distribution]:
+def distributions(rows: Sequence[Shown]) -> list[Distribution]:
     """The worse putamen's binding ratio by camera, most scans first."""
     by_camera: dict[str, list[float]] = {}
     for one in rows:

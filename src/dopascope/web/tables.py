@@ -11,6 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 Role = Literal["reader", "reviewer", "administrator"]
 ROLES: Final[tuple[Role, ...]] = ("reader", "reviewer", "administrator")
+Label = Literal["normal", "reduced", "uncertain", "unreadable"]
+LABELS: Final[tuple[Label, ...]] = ("normal", "reduced", "uncertain", "unreadable")
+"""What a person may read in a scan."""
 JobState = Literal["queued", "running", "done", "refused", "dead"]
 JOB_STATES: Final[tuple[JobState, ...]] = ("queued", "running", "done", "refused", "dead")
 FINAL_STATES: Final[tuple[JobState, ...]] = ("done", "refused", "dead")
@@ -113,10 +116,17 @@ class Upload(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     choices: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """Fields of `reading.Choices`, and `series` where the files hold several."""
+    adjusts: Mapped[str | None] = mapped_column(_ID, default=None, index=True)
+    """Upload whose registration a person corrected; its reading is then no longer the current one."""
     owner: Mapped[User] = relationship(lazy="joined")
     job: Mapped[Job] = relationship(back_populates="upload", lazy="joined")
     reading: Mapped[ReadingRow | None] = relationship(back_populates="upload", lazy="joined")
-    __table_args__ = (Index("upload_owner_sha256", "owner_id", "sha256"),)
+    __table_args__ = (
+        Index("upload_owner_sha256", "owner_id", "sha256"),
+        Index("upload_created", "created"),
+        Index("upload_owner_created", "owner_id", "created"),
+    )
 
 
 class Identity(Base):
@@ -178,6 +188,10 @@ class Note(Base):
     created: Mapped[float] = mapped_column(Float, default=time.time)
     kind: Mapped[str] = mapped_column(String(12))
     text: Mapped[str] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(String(16), default=None)
+    """Of a signature: what its author reads, one of `LABELS`."""
+    confidence: Mapped[int | None] = mapped_column(Integer, default=None)
+    """Of a signature: 1 (a guess) to 5 (certain)."""
     user: Mapped[User] = relationship(lazy="joined")
     __table_args__ = (CheckConstraint("kind IN ('comment', 'signature', 'addendum')", name="note_kind"),)
 

@@ -94,8 +94,9 @@ def choices_of(age: Decimal | float | None, sex: str | None) -> dict[str, Any]:
 def _equal(session: Session, sha256: str, choices: dict[str, Any]) -> str | None:
     """One's own upload of the same files and choices, if it was read or will be."""
     own = select(Upload).where(Upload.owner_id == who().id, Upload.sha256 == sha256)
-    for one in session.scalars(own).unique():
-        if one.choices == choices and one.job.state in ("queued", "running", "done"):
+    for one in session.scalars(own.order_by(Upload.created)).unique():
+        asked = {name: value for name, value in one.choices.items() if name != "series"}
+        if asked == choices and one.job.state in ("queued", "running", "done"):
             return str(one.id)
     return None
 

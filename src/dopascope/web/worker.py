@@ -23,6 +23,7 @@ from dopascope.processes import settle
 from dopascope.web import audit, queue, seal, storage
 from dopascope.web.child import ANSWER, IDENTITY, end_with_parent
 from dopascope.web.database import Database
+from dopascope.web.derive import derive
 from dopascope.web.settings import MIB, Settings
 from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
 
@@ -90,6 +91,8 @@ class Worker:
                 state = queue.retry_or_give_up(session, claim.job_id, self.name, error)
                 if state == "dead":
                     self._note(session, "reading given up", claim.upload_id)
+        elif "series" in answer:
+            self._split(claim, answer["series"])
         elif answer["ok"]:
             self._keep(claim, out, answer)
         else:
@@ -170,6 +173,18 @@ class Worker:
             session.add(Identity(reading_id=claim.job_id, fields=identity))
             self._note(session, "reading done", claim.upload_id)
 
+    def _split(self, claim: queue.Claim, series: list[str]) -> None:
+        """Have each image of an upload read: the first by this job, each other one as an upload of its own."""
+        with self.database.write() as session:
+            if not queue.put_back(session, claim.job_id, self.name):
+                return
+            upload = session.get_one(Upload, claim.upload_id)
+            plain = dict(upload.choices)
+            upload.choices = plain | {"series": series[0]}
+            for one in series[1:]:
+                made = derive(session, self.settings, upload, plain | {"series": one})
+                self._note(session, "another image of an upload", made)
+
     def _note(self, session: Any, action: str, target: str) -> None:
         audit.add(session, self.settings.secret("audit"), "system", action, target)
 
@@ -218,9 +233,14 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def main(settings: Settings) -> None:
-    """A worker as a process of its own."""
+    """A worker as a process of the server's."""
     settle()
     end_with_parent()
+    work(settings)
+
+
+def work(settings: Settings) -> None:
+    """Take jobs until told to end, in the main thread of a process."""
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)

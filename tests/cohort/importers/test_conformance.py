@@ -130,6 +130,11 @@ def test_a_table_in_another_form_is_refused_with_its_place(kind: str, tmp_path: 
     assert not (tmp_path / "cohort.tsv").exists()
 
 
+@pytest.mark.promise(
+    "After `--deidentify` no name is left in outputs, file names, caches or what is printed",
+    asvs="14.2.8",
+    threats="T22",
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_canary_leaves_with_deidentify(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tree = tree_of(kind, tmp_path / "source", CANARY)

@@ -185,6 +185,11 @@ def packed(path: Path, source: Path, changed: dict[str, bytes]) -> Path:
     return path
 
 
+@pytest.mark.promise(
+    "Excel files are judged as zips before they are opened; macros, XML entities and other forms are refused",
+    asvs="1.5.1, 5.2.3",
+    threats="T5",
+)
 def test_hostile_and_other_workbooks_are_refused_before_they_are_opened(root: Path) -> None:
     good = workbook(root / "good.xlsx", HEAD, [1, "scans/0.nii.gz"])
     sheet = "xl/worksheets/sheet1.xml"

@@ -40,7 +40,7 @@ def lines(wanted: Select[Upload], asked: dict[str, Any]) -> tuple[list[dict[str,
     return [line(row, upload, signed.get(row.id)) for row, upload in rows], headers
 
 
-def line(row: ReadingRow, upload: Upload, signed_by: str | None) -> dict[str, Any]:
+def line(row: ReadingRow, upload: Upload, signed: readings.Signature | None) -> dict[str, Any]:
     """A reading as lists show it."""
     columns = ("id", "upload_id", "pseudonym", "created", "verdict", "passport", "p_abnormal", "disagreement")
     more = ("camera", "ratios", "sha256")
@@ -52,7 +52,7 @@ def line(row: ReadingRow, upload: Upload, signed_by: str | None) -> dict[str, An
     return {name: getattr(row, name) for name in (*columns, *more)} | {
         "file": upload.original_name,
         "owner": upload.owner.name,
-        "signed_by": signed_by,
+        "signed_by": signed.by if signed else None,
         "links": {
             "self": url_for("api_readings.get_reading", reading_id=row.id),
             "whole": url_for("api_readings.get_whole_reading", reading_id=row.id),
@@ -75,7 +75,8 @@ def get_reading(reading_id: str) -> Any:
         identity = readings.identity_of(session, row, upload)
     signature = next((one for one in notes if one["kind"] == "signature"), None)
     more = {"notes": notes, "signature": signature, "identity": identity}
-    return line(row, upload, signature["by"] if signature else None) | more
+    signed = readings.Signature(signature["by"]) if signature else None
+    return line(row, upload, signed) | more
 
 
 @blueprint.operation("/readings/<id:reading_id>/reading", "GET", CLINICAL, "read")
@@ -120,4 +121,5 @@ def add_note(given: dict[str, str], reading_id: str) -> Any:
 
 
 def _remark(note: Note) -> dict[str, Any]:
-    return {"id": note.id, "kind": note.kind, "text": note.text, "created": note.created, "by": note.user.name}
+    names = ("id", "kind", "text", "created", "label", "confidence")
+    return {name: getattr(note, name) for name in names} | {"by": note.user.name}

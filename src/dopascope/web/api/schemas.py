@@ -9,7 +9,7 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dopascope.web.api.resource import Paged
 from dopascope.web.summary import VERDICTS
-from dopascope.web.tables import JOB_STATES, ROLES
+from dopascope.web.tables import JOB_STATES, LABELS, ROLES
 
 TEXT: Final = r"^\s*[^\s\x00][^\x00]*$"
 """Something besides blanks, and no NUL, which PostgreSQL does not store."""
@@ -95,6 +95,8 @@ class Remark(Answer):
     text = fields.String()
     created = Moment()
     by = fields.String(metadata={"description": "user name"})
+    label = fields.String(allow_none=True, validate=validate.OneOf(LABELS), metadata={"description": "of a signature"})
+    confidence = fields.Integer(allow_none=True, metadata={"description": "of a signature: 1 (a guess) to 5 (certain)"})
 
 
 def _whole(text: str) -> None:

@@ -1,0 +1,53 @@
+"""Uploads made of others: each image of several that came in together, and a scan whose registration was corrected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, exists, select
+from sqlalchemy.orm import Session, aliased
+
+from dopascope.web import storage
+from dopascope.web.settings import Settings
+from dopascope.web.tables import Job, Upload, new_id
+
+
+def derive(
+    session: Session, settings: Settings, source: Upload, choices: dict[str, Any], *, adjusts: str | None = None
+) -> str:
+    """Queue the files of `source` to be read with other choices; returns the id of the new upload.
+
+    They take no room of the owner's: the same files lie on the disk once. In a `Database.write`; where that is undone,
+    the folder is a stray one that the next start sweeps.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    name = new_id()
+    storage.link(settings.uploads / source.id, settings.uploads / name)
+    session.add(
+        Upload(
+            id=name,
+            owner_id=source.owner_id,
+            original_name=source.original_name,
+            files=source.files,
+            size=0,
+            sha256=source.sha256,
+            choices=choices,
+            adjusts=adjusts,
+        )
+    )
+    session.flush()
+    session.add(Job(upload_id=name))
+    return name
+
+
+def current(chosen: Select[Upload]) -> Select[Upload]:
+    """Of chosen uploads those whose reading no corrected one has taken the place of."""
+    later, its_job = aliased(Upload), aliased(Job)
+    corrected = (
+        select(later.id)
+        .join(its_job, its_job.upload_id == later.id)
+        .where(later.adjusts == Upload.id, its_job.state == "done")
+    )
+    return chosen.where(~exists(corrected.correlate(Upload)))
