@@ -6,9 +6,11 @@ import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
 from dopascope import __version__
@@ -89,6 +91,8 @@ def test_the_document_tells_of_every_route_and_of_nothing_else(installation: Ins
     assert document["info"]["version"] == __version__
     names = [one["operationId"] for part in document["paths"].values() for one in part.values() if "operationId" in one]
     assert len(names) == len(set(names)) == len(told)
+    page = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
+    assert [path for path, _ in told if path.removeprefix("/api/v1").split("{")[0].rstrip("/") not in page] == []
 
 
 def test_the_document_is_openapi_3_1(installation: Installation) -> None:
@@ -412,6 +416,7 @@ def test_models_are_named_without_their_folder(installation: Installation, ada: 
         ("GET", "/readings/%00", {}, 404),
         ("DELETE", "/readings", {}, 405),
         ("GET", "/readings?page=0", {}, 422),
+        ("GET", "/readings?pagesize=3", {}, 422),
         ("GET", "/readings?page=99999999999999999999", {}, 422),
         ("GET", "/readings?page_size=201", {}, 422),
         ("GET", "/readings?verdict=dead", {}, 422),
@@ -474,3 +479,56 @@ def test_our_own_fault_is_a_number(
     assert number in caplog.text
     assert "ZZCANARY" not in told.text + caplog.text
     assert "Traceback" not in told.text
+
+
+# --- what nobody thought of
+
+
+@pytest.mark.parametrize("examples", [3, pytest.param(60, marks=pytest.mark.slow)])
+def test_answers_keep_to_the_document_whatever_is_asked(
+    installation: Installation, scan: bytes, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
+    """Each operation with what the document allows and with what it forbids, on addresses that exist and others."""
+    import schemathesis
+    from schemathesis import GenerationMode
+
+    monkeypatch.setitem(limiter.FREE, "token", 1_000_000)  # it asks with wrong tokens too
+    installation.user("carl", "reviewer")
+    installation.user("root", "administrator")
+    known = {"user_id": installation.user("ada")}
+    programs = {name: installation.program(installation.token(name)) for name in ("carl", "root")}
+    sent = programs["carl"].upload((scan, "one.dcm")).json
+    installation.work()
+    known |= {"reading_id": sent["job_id"], "job_id": sent["job_id"], "upload_id": sent["upload_id"]}
+    known["pseudonym"] = programs["carl"].get(f"/readings/{sent['job_id']}").json["pseudonym"]
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", installation.app)
+    operations = [one.ok() for one in schema.get_all_operations()]
+    for operation in operations:
+        administers = operation.definition.raw.get("x-scopes") == ["admin"]
+        headers = {"Authorization": f"Bearer {programs['root' if administers else 'carl'].token}"}
+        there = {name: known[name] for name in known if f"{{{name}}}" in operation.path}
+        for mode in GenerationMode:
+            for path in (there, {}) if there else ({},):
+                _asked(operation, mode, path, headers, examples)
+
+
+def _asked(operation: Any, mode: Any, path: dict[str, str], headers: dict[str, str], examples: int) -> None:
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    fixed = {"path_parameters": path} if path else {}
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode, **fixed))
+    def ask(case: Any) -> None:
+        told = case.call(headers=headers)
+        # A key may be made twice by chance, with other files.
+        reused = told.status_code == 422 and told.json().get("where") == "Idempotency-Key"
+        case.validate_response(told, headers=headers, excluded_checks=[positive_data_acceptance] if reused else [])
+
+    ask()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Response, url_for
+from flask import url_for
 from sqlalchemy import Select
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -81,11 +81,10 @@ def get_reading(reading_id: str) -> Any:
 
 @blueprint.operation("/readings/<id:reading_id>/reading", "GET", CLINICAL, "read")
 @blueprint.response(200, "Reading", description="dopascope.reading/1")
-def get_whole_reading(reading_id: str) -> Response:
+def get_whole_reading(reading_id: str) -> AnyResponse:
     """The whole reading, as it was sealed."""
     readings.see(reading_id)
-    text = readings.path_of(reading_id, "reading.json").read_bytes()
-    return Response(text, mimetype="application/json")
+    return readings.send(reading_id, "reading.json", saved=False)
 
 
 @blueprint.operation(f"/readings/<id:reading_id>/files/<{FILE}:name>", "GET", CLINICAL, "read")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import flask_smorest
 from flask import Request, Response, request, url_for
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 from webargs import core
@@ -50,7 +50,9 @@ class Paged(Schema):
 
 
 class Parser(FlaskParser):
-    """Arguments; what is wrong with them is a problem that names each."""
+    """Arguments; what is wrong with them is a problem that names each, what is unknown among it."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def _raw_load_json(self, req: Request) -> Any:
         req.max_content_length = LARGEST_JSON

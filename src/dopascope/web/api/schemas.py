@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dopascope.web.api.resource import Paged
 from dopascope.web.summary import VERDICTS
@@ -44,7 +44,12 @@ def ratios() -> fields.Dict:
 
 
 class ProblemDetails(Answer):
-    """RFC 9457; a refusal of dopascope has what, where, found, expected and fix beside these."""
+    """RFC 9457; beside these what, where, found, expected and fix, or errors: a list of where and what."""
+
+    class Meta:
+        """Members that are not named here."""
+
+        unknown = INCLUDE
 
     type = fields.String()
     title = fields.String()

@@ -23,6 +23,7 @@ blueprint = Blueprint("uploads", "Files that come in, and how far their reading 
 FORM: Final = {
     "type": "object",
     "required": ["files"],
+    "additionalProperties": False,
     "properties": {
         "files": {
             "type": "array",
