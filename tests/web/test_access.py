@@ -72,6 +72,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "api_records.get_person": OWN,
     "api_records.get_dashboard": CLINICAL,
     "api_administration.list_models": EVERYBODY,
+    "api_administration.list_settings": ADMINISTRATORS,
+    "api_uploads.correct_registration": OWN,
     "api_administration.list_users": ADMINISTRATORS,
     "api_administration.change_user": ADMINISTRATORS,
     "api_administration.get_audit": ADMINISTRATORS,

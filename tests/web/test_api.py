@@ -281,6 +281,20 @@ def _notes(installation: Installation, program: Program, reading: str) -> None:
     assert program.get("/worklist").json == []
 
 
+def test_a_registration_is_corrected_until_it_is_signed(installation: Installation, ada: Program, scan: bytes) -> None:
+    job = ada.post("/uploads", data={"files": (io.BytesIO(scan), "one.dcm")}).json["job_id"]
+    installation.work()
+    at = f"/readings/{job}/corrections"
+    assert ada.post(at, json={"shift_mm": [0, 31, 0], "rotate_deg": [0, 0, 0]}).status_code == 422
+    told = ada.post(at, json={"shift_mm": [0, 3, 0], "rotate_deg": [0, 0, 2.5]})
+    assert told.status_code == 202
+    upload = ada.get(f"/uploads/{told.json['upload_id']}").json
+    assert upload["choices"] == {"shift_mm": [0, 3, 0], "rotate_deg": [0, 0, 2.5]}
+    assert upload["adjusts"] == ada.get(f"/readings/{job}").json["upload_id"]
+    installation.browser("ada").sign(f"/readings/{job}", "Reduced.")
+    assert refused(ada.post(at, json={"shift_mm": [0, 1, 0], "rotate_deg": [0, 0, 0]}), 409)["type"].endswith("signed")
+
+
 def test_what_is_sent_twice_under_one_key_is_taken_once(installation: Installation, ada: Program) -> None:
     first = ada.upload((b"no scan", "one.dcm"), key="a-key")
     again = ada.upload((b"no scan", "one.dcm"), key="a-key")

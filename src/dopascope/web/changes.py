@@ -37,6 +37,8 @@ class Changeable:
         return str(value) if self.choices else kind(float(value) / self.scale)
 
 
+FURTHEST: Final = 30.0
+"""Millimetres or degrees of one correction of a registration by hand; beyond it the scan lies wrong in its file."""
 CHANGEABLE: Final = (
     Changeable(
         "registration",

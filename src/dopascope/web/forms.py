@@ -22,7 +22,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
-from dopascope.web.changes import CHANGEABLE, Changeable
+from dopascope.web.changes import CHANGEABLE, FURTHEST, Changeable
 from dopascope.web.passwords import LONGEST
 from dopascope.web.settings import Settings
 from dopascope.web.tables import LABELS, ROLES, Role
@@ -32,8 +32,6 @@ _NAME = [
     Length(2, 64, "2 to 64 characters."),
     Regexp(r"^[A-Za-z0-9][A-Za-z0-9._@-]*$", message="Letters, digits and . _ @ - only."),
 ]
-FURTHEST: Final = 30.0
-"""Millimetres or degrees of one correction by hand; beyond it the scan lies wrong in its file."""
 CONFIDENCE: Final = {1: "1: a guess", 2: "2: unsure", 3: "3: fairly sure", 4: "4: sure", 5: "5: certain"}
 _ANY_PASSWORD = [DataRequired("Give a password."), Length(max=LONGEST, message=f"{LONGEST} characters at most.")]
 

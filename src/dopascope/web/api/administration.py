@@ -10,11 +10,11 @@ from flask import url_for
 
 from dopascope.bundle import store
 from dopascope.errors import UsageError
-from dopascope.web import accounts, administration, audit
+from dopascope.web import accounts, administration, audit, changes
 from dopascope.web.access import ADMINISTRATORS, SIGNED_IN, database, settings
 from dopascope.web.api.problems import refusal
 from dopascope.web.api.resource import PAGES, Blueprint, Paged, page_of
-from dopascope.web.api.schemas import ModelLine, QueueState, Trail, UserLine
+from dopascope.web.api.schemas import ModelLine, QueueState, SettingLine, Trail, UserLine
 from dopascope.web.tables import ROLES, AuditEntry
 
 blueprint = Blueprint("administration", "Models, accounts, the audit trail and the queue.")
@@ -45,6 +45,21 @@ def change_user(user_id: str, change: str) -> Any:
         return accounts.change_account(user_id, change)
     except UsageError as error:
         raise refusal(error, 409) from error
+
+
+@blueprint.operation("/settings", "GET", ADMINISTRATORS, "admin")
+@blueprint.response(200, SettingLine(many=True))
+def list_settings() -> Any:
+    """Settings that hold at this moment, with their help."""
+    held = settings()
+    made = [
+        {"name": one.name, "value": getattr(held, one.name), "changeable": True, "help": one.help}
+        for one in changes.CHANGEABLE
+    ]
+    told = [
+        {"name": name, "value": value, "changeable": False, "help": help} for name, value, help in changes.fixed(held)
+    ]
+    return made + told
 
 
 @blueprint.operation("/audit", "GET", ADMINISTRATORS, "admin")

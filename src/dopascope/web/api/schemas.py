@@ -8,6 +8,7 @@ from typing import Any, Final
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dopascope.web.api.resource import Paged
+from dopascope.web.changes import FURTHEST
 from dopascope.web.summary import VERDICTS
 from dopascope.web.tables import JOB_STATES, LABELS, ROLES
 
@@ -107,10 +108,22 @@ def _whole(text: str) -> None:
         raise ValidationError("Not a text of whole characters.") from error
 
 
+def _three(meaning: str) -> fields.List:
+    number = fields.Float(validate=validate.Range(-FURTHEST, FURTHEST))
+    return fields.List(number, required=True, validate=validate.Length(equal=3), metadata={"description": meaning})
+
+
 class NewRemark(Schema):
     """A comment; after the signature it becomes an addendum."""
 
     text = fields.String(required=True, validate=[validate.Length(1, 4000), validate.Regexp(TEXT), _whole])
+
+
+class Correction(Schema):
+    """How a scan, seen on the template, is moved and turned about the middle of the striatum."""
+
+    shift_mm = _three("right, forward, up; millimetres")
+    rotate_deg = _three("about the x, y and z axis, right-handed; degrees")
 
 
 class ReadingDetail(ReadingLine):
@@ -119,6 +132,15 @@ class ReadingDetail(ReadingLine):
     notes = fields.List(fields.Nested(Remark))
     signature = fields.Nested(Remark, allow_none=True)
     identity = fields.Dict(keys=fields.String(), allow_none=True)
+
+
+class SettingLine(Answer):
+    """A setting of the installation."""
+
+    name = fields.String()
+    value = fields.Raw()
+    changeable = fields.Boolean(metadata={"description": "on the settings page; else on the command line"})
+    help = fields.String()
 
 
 class JobState(Answer):
@@ -145,6 +167,9 @@ class UploadDetail(Answer):
     size = fields.Integer(metadata={"description": "bytes"})
     sha256 = fields.String()
     choices = fields.Dict(keys=fields.String())
+    adjusts = fields.String(
+        allow_none=True, metadata={"description": "id of the upload whose registration was corrected by this one"}
+    )
     created = Moment()
     job = fields.Nested(JobState)
     links = links()

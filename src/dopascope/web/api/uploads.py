@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from dopascope.errors import UsageError
-from dopascope.web import uploads
+from dopascope.web import readings, uploads
 from dopascope.web.access import CLINICAL, SIGNED_IN, database, upload_of, visible, who
 from dopascope.web.api.problems import Problem, refusal
 from dopascope.web.api.readings import looked_for
 from dopascope.web.api.resource import PAGES, Blueprint, invalid, page_of
-from dopascope.web.api.schemas import KEY, Accepted, JobState, Looked, Said, UploadDetail
+from dopascope.web.api.schemas import KEY, Accepted, Correction, JobState, Looked, Said, UploadDetail
 from dopascope.web.tables import Job, Upload
 
 blueprint = Blueprint("uploads", "Files that come in, and how far their reading is.")
@@ -75,11 +75,27 @@ def add_upload() -> Any:
         raise invalid(error) from error
     except UsageError as error:
         raise refusal(error) from error
+    return accepted(found)
+
+
+@blueprint.operation("/readings/<id:reading_id>/corrections", "POST", CLINICAL, "upload")
+@blueprint.arguments(Correction)
+@blueprint.response(202, Accepted, headers=TAKEN)
+def correct_registration(given: dict[str, Any], reading_id: str) -> Any:
+    """Queue a scan to be read with its registration corrected by hand; 409 where the reading is signed."""
+    made = readings.correct(reading_id, tuple(given["shift_mm"]), tuple(given["rotate_deg"]))
+    if made is None:
+        raise Problem(409, "This reading is signed: its registration stays as it is.", kind="signed")
+    return accepted(made)
+
+
+def accepted(upload_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is said of an upload that was queued, and the headers that say it."""
     with database().read() as session:
-        job = upload_of(session, found).job
+        job = upload_of(session, upload_id).job
     at = url_for("api_uploads.get_job", job_id=job.id)
-    links = {"upload": url_for("api_uploads.get_upload", upload_id=found), "job": at}
-    return {"upload_id": found, "job_id": job.id, "links": links}, {"Location": at}
+    links = {"upload": url_for("api_uploads.get_upload", upload_id=upload_id), "job": at}
+    return {"upload_id": upload_id, "job_id": job.id, "links": links}, {"Location": at}
 
 
 @blueprint.operation("/uploads/<id:upload_id>", "GET", CLINICAL, "read")
@@ -134,7 +150,7 @@ def job_state(job: Job) -> dict[str, Any]:
 
 
 def _upload(upload: Upload) -> dict[str, Any]:
-    columns = ("id", "files", "size", "sha256", "choices", "created")
+    columns = ("id", "files", "size", "sha256", "choices", "created", "adjusts")
     return {name: getattr(upload, name) for name in columns} | {
         "file": upload.original_name,
         "owner": upload.owner.name,
