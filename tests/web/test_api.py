@@ -282,7 +282,7 @@ def _notes(installation: Installation, program: Program, reading: str) -> None:
 
 
 def test_a_registration_is_corrected_until_it_is_signed(installation: Installation, ada: Program, scan: bytes) -> None:
-    job = ada.post("/uploads", data={"files": (io.BytesIO(scan), "one.dcm")}).json["job_id"]
+    job = ada.upload((scan, "one.dcm")).json["job_id"]
     installation.work()
     at = f"/readings/{job}/corrections"
     assert ada.post(at, json={"shift_mm": [0, 31, 0], "rotate_deg": [0, 0, 0]}).status_code == 422

@@ -127,14 +127,14 @@ def test_a_full_disk_loses_nothing(small_disk: Path, database_url: str, scan: by
                 break
         assert told[507] >= 3, told
         assert acknowledged
-        states = _all_final(settings, 6 * LEASE_S + 20.0 * len(acknowledged))
+        states = _all_final(settings, 6 * LEASE_S + 60.0 * len(acknowledged))
         (small_disk / "ballast").unlink()
         base = Database(settings.url)
         with base.write() as session:
             for job in session.scalars(select(Job).where(Job.state == "dead")):
                 assert queue.restart(session, job.id)
         base.close()
-        states = _all_final(settings, 6 * LEASE_S + 20.0 * len(acknowledged))
+        states = _all_final(settings, 6 * LEASE_S + 60.0 * len(acknowledged))
     finally:
         server.end()
     _whole(settings, acknowledged, states)
@@ -152,7 +152,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     )
     if made.returncode:
         pytest.skip("this account may not mount a small disk")
-    (place / "ballast").write_bytes(bytes(140 << 20))
+    (place / "ballast").write_bytes(bytes(168 << 20))
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 

@@ -56,10 +56,9 @@ def list_settings() -> Any:
         {"name": one.name, "value": getattr(held, one.name), "changeable": True, "help": one.help}
         for one in changes.CHANGEABLE
     ]
-    told = [
-        {"name": name, "value": value, "changeable": False, "help": help} for name, value, help in changes.fixed(held)
+    return made + [
+        {"name": name, "value": value, "changeable": False, "help": told} for name, value, told in changes.fixed(held)
     ]
-    return made + told
 
 
 @blueprint.operation("/audit", "GET", ADMINISTRATORS, "admin")

@@ -108,7 +108,7 @@ def _whole(text: str) -> None:
         raise ValidationError("Not a text of whole characters.") from error
 
 
-def _three(meaning: str) -> fields.List:
+def _three(meaning: str) -> Any:
     number = fields.Float(validate=validate.Range(-FURTHEST, FURTHEST))
     return fields.List(number, required=True, validate=validate.Length(equal=3), metadata={"description": meaning})
 
