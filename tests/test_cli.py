@@ -267,9 +267,9 @@ def test_impossible_cohorts_are_refused_by_field(run, tmp_path: Path, arguments:
 def test_the_demo_draws_every_group_on_three_cameras() -> None:
     from collections import Counter
 
-    from dopascope.cli.demo import DRAWN, _plan
+    from dopascope.cli.demo import DRAWN, demo_plan
 
-    plan = _plan()
+    plan = demo_plan()
     drawn = [plan.participant(number) for number in range(1, DRAWN + 1)]
     assert DRAWN == 24
     assert {one.group for one in drawn} == set(phantom.GROUPS)
@@ -280,9 +280,9 @@ def test_the_demo_draws_every_group_on_three_cameras() -> None:
 
 
 def test_a_demo_scan_that_was_read_is_kept_until_it_changes(tmp_path: Path) -> None:
-    from dopascope.cli.demo import _job, _plan, _read_one
+    from dopascope.cli.demo import _job, _read_one, demo_plan
 
-    plan = _plan()
+    plan = demo_plan()
     job = _job(plan.participant(1), tmp_path, tmp_path / "none")
     phantom.write(phantom.example(seed=2, group="pd")[0], job.scan, format="dicom")
     first, again = _read_one(job), _read_one(job)

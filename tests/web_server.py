@@ -14,7 +14,9 @@ import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
+
+import pytest
 
 from dopascope.web import Settings
 from dopascope.web.settings import MIB
@@ -121,6 +123,13 @@ class Visitor:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.url, error.read().decode())
+
+
+def missing(what: str) -> NoReturn:
+    """Skip where a program is not here; continuous integration has it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing; .ci/run installs it.")
+    pytest.skip(f"{what} is not here")
 
 
 def dropped_files(process: int) -> list[str]:

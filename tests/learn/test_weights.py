@@ -56,6 +56,7 @@ def test_medicalnets_nested_files_are_taken(tmp_path: Path) -> None:
     torch.testing.assert_close(net.state_dict()["backbone.conv1.weight"], backbone("resnet3d-10")["conv1.weight"])
 
 
+@pytest.mark.promise("Published weights are taken by their digest alone; any other file is refused", threats="T31")
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
     path = published(tmp_path / IMAGENET["resnet18"].file, backbone("resnet18"))
     with pytest.raises(BundleError) as caught:

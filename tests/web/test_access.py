@@ -36,6 +36,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "administration.queue": ADMINISTRATORS,
     "administration.again": ADMINISTRATORS,
     "administration.trail": ADMINISTRATORS,
+    "administration.change_settings": ADMINISTRATORS,
     "administration.models": EVERYBODY,
     "administration.metrics": dict.fromkeys(WHO, GONE),  # asked by its own token
     "uploads.upload": CLINICAL,

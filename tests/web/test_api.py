@@ -274,9 +274,7 @@ def _notes(installation: Installation, program: Program, reading: str) -> None:
     at = f"/readings/{reading}/notes"
     assert program.post(at, json={"text": "Seen.\nTwice."}).json["kind"] == "comment"
     page = f"/readings/{reading}"
-    installation.browser("ada").submit(
-        f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Reduced.", password=PASSWORD
-    )
+    installation.browser("ada").sign(page, "Reduced.")
     assert program.post(at, json={"text": "Later."}).status_code == 201
     assert [one["kind"] for one in program.get(at).json] == ["comment", "signature", "addendum"]
     detail = program.get(f"/readings/{reading}").json

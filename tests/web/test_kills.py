@@ -6,22 +6,24 @@ import http.client
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import select
 
-from dopascope.web import Settings, audit, create_app
+from dopascope.web import Settings, audit, create_app, queue
 from dopascope.web.database import Database
 from dopascope.web.queue import LEASE_S
 from dopascope.web.tables import FINAL_STATES, Job, ReadingRow, Upload
 from web_installation import PASSWORD, Installation
-from web_server import Server, Visitor
+from web_server import Server, Visitor, missing
 
 
 def kill(server: Server, draw: random.Random) -> None:
@@ -80,10 +82,7 @@ class Person(threading.Thread):
 def test_each_upload_ends_in_one_state_whoever_is_killed(
     kills: int, pause: float, tmp_path: Path, database_url: str, scan: bytes
 ) -> None:
-    settings = Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models")
-    app = create_app(settings)
-    Installation(app, settings, app.extensions["dopascope_database"]).user("ada")
-    app.extensions["dopascope_database"].close()
+    settings = _installed(Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"))
     draw = random.Random(kills)
     server = Server(settings)
     person = Person(server.url, scan, pause)
@@ -100,11 +99,119 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
         person.ending.set()
         server.end()
     assert len(person.acknowledged) >= kills / 8, "the uploads hardly came through"
+    _whole(settings, person.acknowledged, states)
+    assert states["refused"], "no upload came to its end"
+
+
+@pytest.mark.slow
+@pytest.mark.promise(
+    "A full disk loses no acknowledged upload and is told as what it is; what was given up on it can be read again",
+    asvs="2.3.3",
+    threats="T24",
+)
+def test_a_full_disk_loses_nothing(small_disk: Path, database_url: str, scan: bytes, tmp_path: Path) -> None:
+    settings = Settings(data=small_disk / "web", database=database_url, models_dir=tmp_path / "models", workers=2)
+    settings = _installed(settings)
+    server = Server(settings)
+    visitor = Visitor(server.url)
+    visitor.submit("/login", name="ada", password=PASSWORD)
+    acknowledged, told = [], Counter[int]()
+    try:
+        for number in range(60):
+            answer = visitor.submit("/upload", file=scan + b"\0" * (2 * number))
+            told[answer.code] += 1
+            found = re.search(r"/(?:uploads|readings)/([0-9a-f]{32})", answer.url)
+            if found:
+                acknowledged.append(found[1])
+            elif told[507] >= 3:
+                break
+        assert told[507] >= 3, told
+        assert acknowledged
+        states = _all_final(settings, 6 * LEASE_S + 20.0 * len(acknowledged))
+        (small_disk / "ballast").unlink()
+        base = Database(settings.url)
+        with base.write() as session:
+            for job in session.scalars(select(Job).where(Job.state == "dead")):
+                assert queue.restart(session, job.id)
+        base.close()
+        states = _all_final(settings, 6 * LEASE_S + 20.0 * len(acknowledged))
+    finally:
+        server.end()
+    _whole(settings, acknowledged, states)
+    assert set(states) == {"done"}, states
+    assert list(settings.incoming.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, nearly full of a file that can be removed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("this account may not mount a small disk")
+    (place / "ballast").write_bytes(bytes(140 << 20))
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.promise(
+    "A clock that jumps hours forward or back loses no upload, and ends sessions rather than lengthening them",
+    asvs="2.3.3",
+    threats="T24, T17",
+)
+def test_a_clock_that_jumps_loses_nothing(tmp_path: Path, database_url: str, scan: bytes) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        missing("faketime")
+    settings = _installed(
+        Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models", workers=2)
+    )
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    server = Server(settings, **faked)
+    person = Person(server.url, scan, 0.5)
+    person.start()
+    try:
+        for jump in ("+2h", "+0", "-3h", "+26h", "-1h", "+0"):
+            time.sleep(8)
+            clock.write_text(jump)
+        time.sleep(5)
+        person.ending.set()
+        person.join(timeout=60)
+        states = _all_final(settings, 6 * LEASE_S + 5.0 * len(person.acknowledged) + 120)
+    finally:
+        person.ending.set()
+        server.end()
+    assert len(person.acknowledged) > 5
+    assert states["done"]
+    _whole(settings, person.acknowledged, states)
+
+
+def _installed(settings: Settings) -> Settings:
+    """An installation with an account."""
+    app = create_app(settings)
+    Installation(app, settings, app.extensions["dopascope_database"]).user("ada")
+    app.extensions["dopascope_database"].close()
+    return settings
+
+
+def _whole(settings: Settings, acknowledged: list[str], states: Counter[str]) -> None:
+    """What was acknowledged is there, has ended once, and the audit trail is whole."""
     base = Database(settings.url)
     try:
         with base.read() as session:
             uploads = {one.id: one for one in session.scalars(select(Upload)).unique()}
-            assert set(person.acknowledged) <= set(uploads)
+            assert set(acknowledged) <= set(uploads)
             assert Counter(one.job.state for one in uploads.values()) == states
             assert {one.id for one in session.scalars(select(ReadingRow)).unique()} == {
                 one.job.id for one in uploads.values() if one.job.state == "done"
@@ -113,7 +220,6 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
             assert audit.verify(session, settings.secret("audit")).broken is None
     finally:
         base.close()
-    assert states["refused"], "no upload came to its end"
 
 
 def _all_final(settings: Settings, patience: float) -> Counter[str]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dopascope.web.readings import harmless
-from web_installation import PASSWORD, Browser, Installation
+from web_installation import Browser, Installation
 
 
 @pytest.fixture
@@ -30,24 +30,15 @@ def test_a_signature_needs_the_password_comes_once_and_makes_addenda_of_comments
     browser, reading = one
     page = f"/readings/{reading}"
     assert browser.submit(f"{page}/notes", page=page, text="<img src=x onerror=alert(1)>").status_code == 302
-    told = browser.submit(
-        f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Reduced.", password="wrong password"
-    )
+    told = browser.sign(page, "Reduced.", password="wrong password")
     assert "not your password" in told.text
-    assert (
-        browser.submit(
-            f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Reduced.", password=PASSWORD
-        ).status_code
-        == 302
-    )
+    assert browser.sign(page, "Reduced.").status_code == 302
     shown = browser.get(page).text
     assert "&lt;img src=x" in shown
     assert "signature, <bdi>ada</bdi>" in shown
     assert "Your password" not in shown
     assert ">ada<" in browser.get("/").text
-    token_page = browser.submit(
-        f"{page}/sign", page=page, label="reduced", confidence="4", conclusion="Again.", password=PASSWORD
-    )
+    token_page = browser.sign(page, "Again.")
     assert token_page.status_code == 302
     assert "signed before" in browser.get(page).text
     browser.submit(f"{page}/notes", page=page, text="La\0ter.")

@@ -86,7 +86,7 @@ def demo(
 
     processes = min(2, os.cpu_count() or 1)
     say(f"Simulating {DRAWN} people on {len(SITES)} cameras into {out} ...")
-    plan = _plan()
+    plan = demo_plan()
     simulate.run(plan, out, processes=processes)
     jobs = [_job(plan.participant(number), out, models_dir) for number in range(1, DRAWN + 1)]
     say("Reading them ...")
@@ -107,7 +107,8 @@ def demo(
         )
 
 
-def _plan() -> Plan:
+def demo_plan() -> Plan:
+    """Who is simulated, and how: the same people each time."""
     from dopascope.simulate import Plan
 
     return Plan(DRAWN, SEED, format="dicom", sites=SITES, mix=MIX, ideal=False)

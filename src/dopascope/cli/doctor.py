@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,15 @@ import typer
 
 from dopascope import __version__
 from dopascope.cli import options
+from dopascope.cli.serve import (
+    PACKAGES,
+    DataOption,
+    HostOption,
+    ProxyOption,
+    TrustedOption,
+    default_data,
+    require_web,
+)
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.errors import DopascopeError
 
@@ -41,13 +51,21 @@ class Finding:
 
 
 @verb
-def doctor(models_dir: options.ModelsDirOption = None, json: options.JsonOption = False) -> None:
-    """Check this installation: packages, data, models, folders, and one simulated scan read end to end.
+def doctor(
+    models_dir: options.ModelsDirOption = None,
+    folder: DataOption = None,
+    host: HostOption = "127.0.0.1",
+    behind_proxy: ProxyOption = False,
+    trusted_host: TrustedOption = [],  # noqa: B006  (typer copies it)
+    json: options.JsonOption = False,
+) -> None:
+    """Check this installation: packages, data, models, folders, web app, and one simulated scan read end to end.
 
-    Exit code 1 where something failed.
+    Exit code 1 where something failed; 2 where the web app would refuse to answer at --host.
 
-    Example: dopascope doctor
+    Examples: dopascope doctor; dopascope doctor --data /srv/dopascope --behind-proxy --trusted-host scans.example.org
     """
+    web = _web_app(folder, host, behind_proxy, tuple(trusted_host))
     checks: dict[str, Callable[[], Finding]] = {
         "program": _python,
         "packages": _core_packages,
@@ -55,6 +73,7 @@ def doctor(models_dir: options.ModelsDirOption = None, json: options.JsonOption 
         "folders": _folders,
         "atlas, template": _atlas,
         "models": lambda: _models(models_dir),
+        "web app": lambda: web,
         "reading": lambda: _reads_a_scan(models_dir),
     }
     found = [_run(name, check) for name, check in checks.items()]
@@ -150,6 +169,33 @@ def _models(models_dir: Path | None) -> Finding:
             "dopascope models add dat-spect-ud FOLDER",
         )
     return Finding("models", "ok", f"in {where}, hashes right: " + ", ".join(bundle.id for bundle in found))
+
+
+def _web_app(folder: Path | None, host: str, behind_proxy: bool, trusted_hosts: tuple[str, ...]) -> Finding:
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        if host != "127.0.0.1" or behind_proxy or trusted_hosts:
+            require_web()
+        return Finding("web app", "ok", f"not installed ({', '.join(missing)}): only `dopascope serve` needs it")
+    from dopascope.web.settings import SECRETS_FILE, Settings
+
+    settings = Settings(
+        data=folder or default_data(), host=host, behind_proxy=behind_proxy, trusted_hosts=trusted_hosts
+    )
+    settings.check()
+    answers = (
+        f"answers at {host} to a proxy with TLS, as {', '.join(trusted_hosts)}"
+        if behind_proxy
+        else f"answers at {host}, this machine alone; other addresses are refused without TLS by a proxy"
+    )
+    if not (settings.data / SECRETS_FILE).is_file():
+        return Finding("web app", "ok", f"no data in {settings.data} yet; {answers}")
+    exposed = settings.exposed()
+    if exposed:
+        modes = [f"{path} has mode {path.stat().st_mode & 0o777:04o}" for path in exposed]
+        fixes = [f"chmod {mode:o} {shlex.quote(str(path))}" for path, mode in exposed.items()]
+        return Finding("web app", "failed", f"others can open {'; '.join(modes)}", "; ".join(fixes))
+    return Finding("web app", "ok", f"{settings.data} and its secrets are this account's alone; {answers}")
 
 
 def _reads_a_scan(models_dir: Path | None) -> Finding:

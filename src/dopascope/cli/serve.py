@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -40,6 +41,9 @@ RegistrationOption = Annotated[
     str, typer.Option("--registration", help="Who may make an account.", metavar="invitation|open")
 ]
 LargestOption = Annotated[int, typer.Option("--largest-upload", help="MiB of one upload at the most.", min=1)]
+DemoOption = Annotated[
+    bool, typer.Option("--demo", help="Show simulated scans to an account whose password is printed.")
+]
 WorkersOption = Annotated[
     int, typer.Option("--workers", help="Processes that read scans; 0 where others do.", min=0, max=64)
 ]
@@ -57,10 +61,12 @@ def serve(
     workers: WorkersOption = 1,
     largest_upload: LargestOption = 512,
     models_dir: options.ModelsDirOption = None,
+    demo: DemoOption = False,
 ) -> None:
     """Serve the web app: accounts, uploads, readings and their history. Ctrl-C ends it.
 
-    Examples: dopascope serve; dopascope serve --data /srv/dopascope --behind-proxy --trusted-host scans.example.org
+    Examples: dopascope serve; dopascope serve --demo;
+    dopascope serve --data /srv/dopascope --behind-proxy --trusted-host scans.example.org
     """
     require_web()
     if registration not in ("invitation", "open"):
@@ -71,12 +77,21 @@ def serve(
             expected="invitation or open",
             fix="Choose one of these.",
         )
+    if demo and (behind_proxy or database):
+        raise UsageError(
+            "The demonstration is for this machine alone.",
+            where="--demo",
+            found="--behind-proxy or --database",
+            expected="neither",
+            fix="Leave these options out, or --demo.",
+        )
     from dopascope.web.serve import serve as run
     from dopascope.web.settings import MIB, Settings
 
+    folder = data or (default_data().with_name("web-demo") if demo else default_data())
     run(
         Settings(
-            data=data or default_data(),
+            data=folder,
             database=database,
             host=host,
             port=port,
@@ -88,7 +103,19 @@ def serve(
             models_dir=models_dir,
         ),
         say,
+        demo=_demo_scans(folder / "simulated") if demo else (),
     )
+
+
+def _demo_scans(out: Path) -> list[Path]:
+    """The scans of `dopascope demo`, simulated once."""
+    from dopascope import simulate
+    from dopascope.cli.demo import DRAWN, SCAN, demo_plan
+
+    say(f"Simulating {DRAWN} people ...")
+    out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    simulate.run(demo_plan(), out, processes=min(2, os.cpu_count() or 1))
+    return [Path(SCAN.format(out=out, number=number)) for number in range(1, DRAWN + 1)]
 
 
 @verb

@@ -12,7 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from dopascope.web import sessions
+from dopascope.web import changes, sessions
 from dopascope.web.api import bearer, problems
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
@@ -58,8 +58,10 @@ def database() -> Database:
 
 
 def settings() -> Settings:
-    """Of the app that answers."""
-    return cast(Settings, current_app.extensions["dopascope_settings"])
+    """Of the app that answers, as they are at the moment of the request."""
+    if "settings" not in g:
+        g.settings = changes.current(cast(Settings, current_app.extensions["dopascope_settings"]))
+    return cast(Settings, g.settings)
 
 
 def who() -> Who:

@@ -6,16 +6,16 @@ import hmac
 import time
 from typing import Final
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.bundle import store
-from dopascope.web import audit
+from dopascope.web import audit, changes
 from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, database, settings
-from dopascope.web.accounts import all_users
-from dopascope.web.forms import OnlyToken
+from dopascope.web.accounts import all_users, note
+from dopascope.web.forms import OnlyToken, settings_form
 from dopascope.web.readings import LAST_PAGE
 from dopascope.web.tables import JOB_STATES, AuditEntry, Job, ReadingRow, Upload, WebSession
 from dopascope.web.uploads import queue_again
@@ -51,6 +51,22 @@ def again(job_id: str) -> AnyResponse:
             abort(404)
         queue_again(session, job)
     return redirect(url_for("administration.queue"))
+
+
+@blueprint.route("/settings", methods=["GET", "POST"])
+@allow(ADMINISTRATORS)
+def change_settings() -> AnyResponse | str:
+    """What may be changed while the app runs, with its help, and what the command line decides."""
+    held = settings()
+    form = settings_form(held)
+    if form.validate_on_submit():
+        changed = changes.change(held, {one.name: form[one.name].data for one in changes.CHANGEABLE})
+        if changed:
+            with database().write() as session:
+                note(session, "settings changed", **changed)
+        flash("Saved." if changed else "Nothing was changed.", "good")
+        return redirect(url_for("administration.change_settings"))
+    return render_template("settings.html", form=form, changeable=changes.CHANGEABLE, fixed=changes.fixed(held))
 
 
 @blueprint.get("/audit")

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from dopascope.reading.schema import DISCLAIMER
 from dopascope.report.wording import visible
-from dopascope.web import accounts, administration, readings, records, seal, uploads
+from dopascope.web import accounts, administration, readings, records, seal, storage, uploads
 from dopascope.web.access import ANYONE, allow, any_user, database, guard, known
 from dopascope.web.access import settings as settings_here
 from dopascope.web.api import interface, problems
@@ -160,6 +160,7 @@ TEXTS: Final = {
     405: ("This page is not asked like that.", "Go back and use the buttons of the page."),
     413: ("This upload is too large.", "Send fewer or smaller files at once."),
     429: ("Too many requests.", "Wait a moment, then try again."),
+    507: ("The server's disk is full.", "Nothing of this was stored. Tell your administrator, and try again later."),
 }
 
 
@@ -179,6 +180,8 @@ def _failed(error: Exception) -> Response | tuple[str, int]:
     # Not the error's text, which may hold what a file says of a person.
     at = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
     _log.error("failure %s: %s in %s at %s", number, type(error).__name__, request.endpoint, " > ".join(at))
+    if storage.disk_is_full(error):
+        return _refused(storage.FullDiskError())
     if problems.wanted():
         return problems.broken(number)
     fix = f"Tell your administrator this number: {number}. Nothing of yours was lost."

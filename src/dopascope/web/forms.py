@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 from flask_wtf.file import MultipleFileField
 from wtforms import (
     DecimalField,
+    FloatField,
     IntegerField,
     PasswordField,
     SelectField,
@@ -21,7 +22,9 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
+from dopascope.web.changes import CHANGEABLE, Changeable
 from dopascope.web.passwords import LONGEST
+from dopascope.web.settings import Settings
 from dopascope.web.tables import LABELS, ROLES, Role
 
 _NAME = [
@@ -183,6 +186,19 @@ class AdjustForm(FlaskForm):  # type: ignore[misc]
 
 def _number(field: DecimalField) -> float:
     return float(field.data or 0)
+
+
+def settings_form(held: Settings) -> FlaskForm:
+    """A form of the settings that may be changed, filled with those that hold."""
+    parts = {one.name: _setting(one) for one in CHANGEABLE} | {"submit": SubmitField("Save")}
+    form: FlaskForm = type("SettingsForm", (FlaskForm,), parts)(data={one.name: one.shown(held) for one in CHANGEABLE})
+    return form
+
+
+def _setting(one: Changeable) -> SelectField | FloatField:
+    if one.choices:
+        return SelectField(one.title, choices=[SelectChoice(value) for value in one.choices])
+    return FloatField(one.title, [InputRequired("Give a number."), NumberRange(one.low, one.high)])
 
 
 class OnlyToken(FlaskForm):  # type: ignore[misc]

@@ -6,12 +6,13 @@ import multiprocessing
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Final
 
 from dopascope.processes import one_thread_each
-from dopascope.web import worker
+from dopascope.web import demonstration, worker
 from dopascope.web.app import create_app, setup_token
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
@@ -22,8 +23,13 @@ THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path] = ()) -> None:
     """Answer until interrupted; workers end with the server, and their jobs are taken up again at the next start.
+
+    Args:
+        settings: of the installation.
+        say: takes each line that is to be shown.
+        demo: scans of an account `demo`, whose password is said; without any there is no such account.
 
     Raises:
         UsageError: settings that would open the app to strangers.
@@ -40,7 +46,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         threads=THREADS,
         max_request_body_size=settings.largest_upload + (1 << 20),
         ident="",
-        clear_untrusted_proxy_headers=not settings.behind_proxy,  # else the app never learns who asks
+        # Behind a proxy the app itself reads what that proxy says of the browser (`app.create_app`).
+        clear_untrusted_proxy_headers=not settings.behind_proxy,
     )
     children = start_workers(settings)
     ended = threading.Event()
@@ -48,7 +55,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     base = app.extensions["dopascope_database"]
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        for line in welcome(settings, base):
+        lines = welcome_to_demo(settings, demonstration.fill(app, demo)) if demo else welcome(settings, base)
+        for line in lines:
             say(line)
         server.run()
     finally:
@@ -85,9 +93,25 @@ def _keep_up(settings: Settings, children: list[BaseProcess], ended: threading.E
                 children[number] = _start(settings, number)
 
 
+def welcome_to_demo(settings: Settings, password: str) -> list[str]:
+    """What is said when a demonstration answers."""
+    return [
+        "The scans are being read; they appear one after the other.",
+        f"Log in at {address_of(settings)} as {demonstration.NAME} with the password {password}",
+        "Ctrl-C ends it.",
+    ]
+
+
+def address_of(settings: Settings) -> str:
+    """Where a browser finds the app."""
+    if settings.behind_proxy:
+        return f"https://{settings.trusted_hosts[0]}"
+    return f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
+
+
 def welcome(settings: Settings, base: Database) -> list[str]:
     """What is said when the server answers: where, and how to make the first account."""
-    address = f"http://{'localhost' if settings.host == '127.0.0.1' else settings.host}:{settings.port}"
+    address = address_of(settings)
     token = setup_token(settings, base)
     if token is None:
         return [f"dopascope answers at {address}", "Ctrl-C ends it."]

@@ -15,7 +15,9 @@ from dopascope import provenance
 from dopascope.errors import UsageError
 
 MIB: Final = 1 << 20
+GIB: Final = 1 << 30
 SECRETS_FILE: Final = "secrets.json"
+CHANGES_FILE: Final = "settings.json"
 SETUP_FILE: Final = "setup-token"
 _HOST: Final = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\]"
@@ -46,8 +48,10 @@ class Settings:
     """A session ends so long after log-in, whatever happens."""
     largest_upload: int = 512 * MIB
     """Bytes of one upload."""
-    quota: int = 20 * 1024 * MIB
+    quota: int = 20 * GIB
     """Bytes that one user may keep."""
+    keep_days: float = 0.0
+    """An upload and everything made of it are removed so long after it came in; 0 keeps them."""
     workers: int = 1
     """Processes of the server that read scans; 0 where `dopascope worker` does that."""
     read_minutes: float = 10.0
@@ -123,6 +127,12 @@ class Settings:
         for folder in (self.data, self.uploads, self.readings, self.incoming):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
+
+    def exposed(self) -> dict[Path, int]:
+        """What other accounts of this machine could open, and the mode that it should have."""
+        folders = dict.fromkeys((self.data, self.uploads, self.readings, self.incoming), 0o700)
+        wanted = folders | dict.fromkeys((self.data / SECRETS_FILE, self.data / SETUP_FILE), 0o600)
+        return {path: mode for path, mode in wanted.items() if path.exists() and path.stat().st_mode & 0o077}
 
     @property
     def uploads(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException
 
 from dopascope.errors import UsageError
 
@@ -18,8 +21,36 @@ SUFFIXES: Final = (".nii.gz", ".nii", ".dcm", ".zip", ".img", ".hdr", ".mgz", ".
 """Endings that are kept, because formats are told apart by them; of any other name nothing is kept."""
 MOST_FILES: Final = 5000
 BLOCK: Final = 1 << 20
+RESERVE: Final = 64 << 20
+"""Bytes of the disk that no upload takes: for the database, and for the readings of what came in before."""
 PREAMBLE: Final = 128
 """Bytes before the `DICM` of a DICOM file, which mean nothing to it and may be a program's head to something else."""
+
+
+class FullDiskError(HTTPException):
+    """507: there is no room for what was sent."""
+
+    code = 507
+    description = "The disk is full."
+
+
+def disk_is_full(error: Exception) -> bool:
+    """Whether something failed for want of room, in a file or in the database."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, SQLAlchemyError) and any(
+        one in str(error) for one in ("disk is full", "No space left on device")
+    )
+
+
+def check_disk(folder: Path) -> None:
+    """Refuse uploads before the database and the readings that wait have no room.
+
+    Raises:
+        FullDiskError: less than `RESERVE` is free.
+    """
+    if shutil.disk_usage(folder).free < RESERVE:
+        raise FullDiskError
 
 
 @dataclass(frozen=True)

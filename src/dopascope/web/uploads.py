@@ -54,6 +54,7 @@ def take(files: Sequence[FileStorage], choices: dict[str, Any], key: str = "") -
     Raises:
         UsageError: nothing that can be read, no room, or a key that came with something else before.
     """
+    storage.check_disk(settings().data)
     name = new_id()
     incoming = settings().incoming / name
     stored = storage.store(files, incoming)

@@ -20,16 +20,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dopascope.processes import settle
-from dopascope.web import audit, queue, seal, storage
+from dopascope.web import audit, changes, queue, retention, seal, storage
 from dopascope.web.child import ANSWER, IDENTITY, end_with_parent
 from dopascope.web.database import Database
 from dopascope.web.derive import derive
 from dopascope.web.settings import MIB, Settings
-from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
+from dopascope.web.tables import Identity, Job, ReadingRow, Upload, new_id
 
 _log = logging.getLogger("dopascope.web")
 POLL_S: Final = 0.5
 BEAT_S: Final = 5.0
+TIDY_S: Final = 900.0
 CHILD_FILE_SIZE: Final = 1024 * MIB
 DIED: Final = {
     "code": "hostile",
@@ -46,6 +47,7 @@ class Worker:
         self.settings, self.database = settings, database
         self.name = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
         self._ending = False
+        self._tidy_at = time.monotonic()
 
     def run(self, *, once: bool = False, idle: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
         """Work until told to stop; with `once`, until nothing waits."""
@@ -54,6 +56,7 @@ class Worker:
                 continue
             if once:
                 return
+            self.tidy()
             idle()
 
     def stop(self, *_: object) -> None:
@@ -188,12 +191,23 @@ class Worker:
     def _note(self, session: Any, action: str, target: str) -> None:
         audit.add(session, self.settings.secret("audit"), "system", action, target)
 
+    def tidy(self) -> None:
+        """Once in a while: remove what is older than it may be."""
+        if time.monotonic() < self._tidy_at:
+            return
+        try:
+            removed = retention.remove_old(self.database, changes.current(self.settings))
+        except (OSError, SQLAlchemyError) as error:
+            _log.error("removing by age: %s", type(error).__name__)
+            removed = 0
+        self._tidy_at = time.monotonic() + (0 if removed else TIDY_S)
+
     def sweep(self) -> None:
         """At start: remove what uploads and jobs left that were cut off, and is older than any of them can be."""
         with self.database.read() as session:
-            kept = set(session.scalars(select(Upload.id)))
+            kept = set(session.scalars(select(Upload.id))) | set(session.scalars(select(Job.id)))
         old = time.time() - max(3600.0, 120 * self.settings.read_minutes)
-        for folder in (self.settings.incoming, self.settings.uploads):
+        for folder in (self.settings.incoming, self.settings.uploads, self.settings.readings):
             young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
             storage.sweep(folder, kept | young)
 

@@ -23,6 +23,7 @@ DETAILS: Final = {
     415: "What was sent is of another kind than is taken here; see openapi.json.",
     422: "Something that was sent cannot be meant; errors says what.",
     429: "Too many requests: wait as Retry-After says.",
+    507: "The server's disk is full; nothing of this was stored.",
 }
 
 
