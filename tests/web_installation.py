@@ -87,11 +87,6 @@ class Program:
         """Send something."""
         return self.open(url, method="POST", **kinds)
 
-    def sign(self, page: str, conclusion: str, password: str = PASSWORD) -> Any:
-        """Sign the reading of a page."""
-        said = {"label": "reduced", "confidence": "4", "conclusion": conclusion, "password": password}
-        return self.submit(f"{page}/sign", page=page, **said)
-
     def upload(self, *files: tuple[bytes, str], key: str | None = None, **fields: Any) -> Any:
         """Send files."""
         given = {**fields, "files": [(io.BytesIO(data), name) for data, name in files]}
@@ -116,6 +111,11 @@ class Browser:
         assert token, shown.text
         kinds = {"content_type": "multipart/form-data"} if "files" in fields else {}
         return self.client.post(url, data={**fields, "csrf_token": token[1]}, **kinds)
+
+    def sign(self, page: str, conclusion: str, password: str = PASSWORD) -> Any:
+        """Sign the reading of a page."""
+        said = {"label": "reduced", "confidence": "4", "conclusion": conclusion, "password": password}
+        return self.submit(f"{page}/sign", page=page, **said)
 
     def upload(self, *files: tuple[bytes, str], **fields: Any) -> Any:
         """Send files."""

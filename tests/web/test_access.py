@@ -197,7 +197,9 @@ def test_others_scans_are_in_no_list(world: tuple[Installation, dict[str, Browse
 @pytest.mark.promise(
     "A form without its token, or sent by another site's page, is refused", asvs="3.5.1", threats="T16"
 )
-@pytest.mark.parametrize("url", ["/login", "/logout", "/upload", "/account", "/account/sessions/end"])
+@pytest.mark.parametrize(
+    "url", ["/login", "/logout", "/upload", "/account", "/account/sessions/end", "/account/tokens"]
+)
 def test_a_form_without_its_token_is_refused(installation: Installation, url: str) -> None:
     installation.user("ada")
     browser = installation.browser("ada")

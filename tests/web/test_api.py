@@ -257,10 +257,12 @@ def test_from_upload_to_reading(installation: Installation, ada: Program, scan: 
     whole = ada.get(reading["links"]["whole"])
     assert whole.json["verdict"] == reading["verdict"]
     assert whole.json["person"]["age_years"] == 67
-    sealed = ada.get(reading["links"]["seal.json"]).json
+    sealed = ada.get(reading["files"]["seal.json"]).json
     assert sealed["key"] == seal.public_key(installation.settings.secret("seal"))
-    assert ada.get(reading["links"]["report.pdf"]).data.startswith(b"%PDF")
-    assert "sandbox" in ada.get(reading["links"]["report.html"]).headers["Content-Security-Policy"]
+    assert ada.get(reading["files"]["report.pdf"]).data.startswith(b"%PDF")
+    assert "sandbox" in ada.get(reading["files"]["report.html"]).headers["Content-Security-Policy"]
+    for url in reading["files"].values():
+        assert ada.get(url).status_code == 200, url
     person = ada.get(reading["links"]["person"]).json
     assert [one["reading_id"] for one in person["visits"]] == [reading["id"]]
     assert ada.get("/dashboard").json["total"] == 1
@@ -513,6 +515,8 @@ def test_answers_keep_to_the_document_whatever_is_asked(
     programs = {name: installation.program(installation.token(name)) for name in ("carl", "root")}
     sent = programs["carl"].upload((scan, "one.dcm")).json
     installation.work()
+    page = f"/readings/{sent['job_id']}"
+    installation.browser("carl").sign(page, "Reduced.")
     known |= {"reading_id": sent["job_id"], "job_id": sent["job_id"], "upload_id": sent["upload_id"]}
     known["pseudonym"] = programs["carl"].get(f"/readings/{sent['job_id']}").json["pseudonym"]
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", installation.app)

@@ -282,6 +282,13 @@ def send(reading_id: str, name: str, *, saved: bool) -> AnyResponse:
     return answer
 
 
+def files_of(reading_id: str) -> list[str]:
+    """Names of a reading's files that may be asked for."""
+    folder = settings().readings / reading_id
+    names = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    return [one for one in names if one in FILES or EVIDENCE.fullmatch(one)]
+
+
 @blueprint.get("/volumes/<name>")
 @allow(CLINICAL)
 def beside(name: str) -> Response:

@@ -12,7 +12,7 @@ from dopascope.reading import Reading
 from dopascope.reading.schema import DISCLAIMER
 from dopascope.web.access import ANYONE
 from dopascope.web.api import administration, pages, problems, readings, records, uploads
-from dopascope.web.api.resource import Blueprint, Id, Pseudonym
+from dopascope.web.api.resource import Blueprint, FileName, Id, Pseudonym
 from dopascope.web.api.schemas import Moment, ProblemDetails
 
 EXTENSION: Final = "dopascope_interface"
@@ -44,7 +44,7 @@ def get_openapi() -> Response:
 
 def register(app: Flask) -> None:
     """Add the programming interface to an app, and the part on tokens of the account's page."""
-    app.url_map.converters |= {"id": Id, "pseudonym": Pseudonym}
+    app.url_map.converters |= {"id": Id, "pseudonym": Pseudonym, "file": FileName}
     app.config |= {"API_TITLE": "dopascope", "API_VERSION": __version__, "OPENAPI_VERSION": "3.1.0"}
     made = Interface(
         app,
@@ -55,7 +55,7 @@ def register(app: Flask) -> None:
     )
     made.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     made.register_field(Moment, "string", "date-time")
-    for converter in (Id, Pseudonym):
+    for converter in (Id, Pseudonym, FileName):
         made.register_converter(converter, _pattern)
     for name, part in _reading_parts().items():
         made.spec.components.schema(name, part)
@@ -70,7 +70,7 @@ LICENCE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
 def _pattern(converter: Any) -> dict[str, str]:
-    return {"type": "string", "pattern": f"^{converter.regex}$"}
+    return {"type": "string", "pattern": f"^(?:{converter.regex})$"}
 
 
 def _reading_parts() -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from flask import url_for
 from sqlalchemy import Select
@@ -15,7 +15,6 @@ from dopascope.web.api.schemas import Looked, NewRemark, ReadingDetail, ReadingL
 from dopascope.web.tables import Note, ReadingRow, Upload
 
 blueprint = Blueprint("readings", "What was read, and what was said of it.")
-FILE: Final = f"any({', '.join(map(repr, readings.FILES))})"
 
 
 @blueprint.operation("/readings", "GET", CLINICAL, "read")
@@ -44,11 +43,6 @@ def line(row: ReadingRow, upload: Upload, signed: readings.Signature | None) -> 
     """A reading as lists show it."""
     columns = ("id", "upload_id", "pseudonym", "created", "verdict", "passport", "p_abnormal", "disagreement")
     more = ("camera", "ratios", "sha256")
-    files = {
-        name: url_for("api_readings.get_reading_file", reading_id=row.id, name=name)
-        for name in readings.FILES
-        if readings.path_of(row.id, name).is_file()
-    }
     return {name: getattr(row, name) for name in (*columns, *more)} | {
         "file": upload.original_name,
         "owner": upload.owner.name,
@@ -59,7 +53,6 @@ def line(row: ReadingRow, upload: Upload, signed: readings.Signature | None) -> 
             "notes": url_for("api_readings.list_notes", reading_id=row.id),
             "upload": url_for("api_uploads.get_upload", upload_id=row.upload_id),
             "person": url_for("api_records.get_person", pseudonym=row.pseudonym),
-            **files,
         },
     }
 
@@ -74,7 +67,11 @@ def get_reading(reading_id: str) -> Any:
         notes = [_remark(one) for one in readings.notes_of(session, reading_id)]
         identity = readings.identity_of(session, row, upload)
     signature = next((one for one in notes if one["kind"] == "signature"), None)
-    more = {"notes": notes, "signature": signature, "identity": identity}
+    files = {
+        name: url_for("api_readings.get_reading_file", reading_id=row.id, name=name)
+        for name in readings.files_of(row.id)
+    }
+    more = {"notes": notes, "signature": signature, "identity": identity, "files": files}
     signed = readings.Signature(signature["by"]) if signature else None
     return line(row, upload, signed) | more
 
@@ -87,7 +84,7 @@ def get_whole_reading(reading_id: str) -> AnyResponse:
     return readings.send(reading_id, "reading.json", saved=False)
 
 
-@blueprint.operation(f"/readings/<id:reading_id>/files/<{FILE}:name>", "GET", CLINICAL, "read")
+@blueprint.operation("/readings/<id:reading_id>/files/<file:name>", "GET", CLINICAL, "read")
 @blueprint.doc(
     responses={
         "200": {
@@ -97,7 +94,7 @@ def get_whole_reading(reading_id: str) -> AnyResponse:
     }
 )
 def get_reading_file(reading_id: str, name: str) -> AnyResponse:
-    """The report as a page or PDF, the data, or the seal."""
+    """The report as a page or PDF, the data, the seal, or a volume of the viewer."""
     return readings.send(reading_id, name, saved=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -19,7 +20,7 @@ from werkzeug.routing import BaseConverter
 from dopascope.web.access import ANYONE, allow
 from dopascope.web.api.bearer import scoped
 from dopascope.web.api.problems import DETAILS, PREFIX, Problem
-from dopascope.web.readings import LAST_PAGE
+from dopascope.web.readings import EVIDENCE, FILES, LAST_PAGE
 from dopascope.web.tables import Role
 
 View = TypeVar("View", bound=Callable[..., object])
@@ -40,6 +41,12 @@ class Pseudonym(BaseConverter):
     """A pseudonym."""
 
     regex = "[A-Za-z0-9-]{1,32}"
+
+
+class FileName(BaseConverter):
+    """A name that a file of a reading may have."""
+
+    regex = "|".join((*map(re.escape, FILES), EVIDENCE.pattern))
 
 
 class Paged(Schema):

@@ -132,6 +132,7 @@ class ReadingDetail(ReadingLine):
     notes = fields.List(fields.Nested(Remark))
     signature = fields.Nested(Remark, allow_none=True)
     identity = fields.Dict(keys=fields.String(), allow_none=True)
+    files = links()
 
 
 class SettingLine(Answer):
