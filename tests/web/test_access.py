@@ -175,6 +175,12 @@ def _kind(told) -> str:  # type: ignore[no-untyped-def]
     asvs="8.2.1, 8.3.1",
     threats="T19",
 )
+@pytest.mark.parametrize("url", ["/readings/%00", "/uploads/a%00b", "/people/%00", "/readings/x/%00.json"])
+def test_an_id_that_no_database_takes_is_not_there(installation: Installation, url: str) -> None:
+    installation.user("ada")
+    assert installation.browser("ada").get(url).status_code == 404
+
+
 def test_a_view_that_nobody_was_allowed_is_closed(installation: Installation) -> None:
     installation.app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
     installation.user("root", "administrator")

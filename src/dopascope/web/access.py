@@ -92,6 +92,8 @@ def guard(app: Flask) -> None:
         g.who = _who_asks()
         if request.endpoint is None:
             return None  # 404 and 405
+        if any("\0" in str(value) for value in (request.view_args or {}).values()):
+            abort(404)  # PostgreSQL takes no such text, and nothing has such an id
         roles = ANYONE if request.endpoint == "static" else roles_of(app.view_functions[request.endpoint])
         if roles == ANYONE:
             return None
