@@ -29,6 +29,8 @@ from dopascope.web.tables import Identity, ReadingRow, Upload, new_id
 _log = logging.getLogger("dopascope.web")
 POLL_S: Final = 0.5
 BEAT_S: Final = 5.0
+SWEEP_S: Final = 1800.0
+"""How often a worker looks for what others left that were killed; it may name a patient."""
 CHILD_FILE_SIZE: Final = 1024 * MIB
 DIED: Final = {
     "code": "hostile",
@@ -48,7 +50,11 @@ class Worker:
 
     def run(self, *, once: bool = False, idle: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
         """Work until told to stop; with `once`, until nothing waits."""
+        swept = time.monotonic() - SWEEP_S
         while not self._ending:
+            if time.monotonic() - swept >= SWEEP_S:
+                self.sweep()
+                swept = time.monotonic()
             if self.step():
                 continue
             if once:
@@ -174,13 +180,16 @@ class Worker:
         audit.add(session, self.settings.secret("audit"), "system", action, target)
 
     def sweep(self) -> None:
-        """At start: remove what uploads and jobs left that were cut off, and is older than any of them can be."""
-        with self.database.read() as session:
-            kept = set(session.scalars(select(Upload.id)))
+        """Remove what uploads and jobs left that were cut off, and is older than any of them can be."""
         old = time.time() - max(3600.0, 120 * self.settings.read_minutes)
-        for folder in (self.settings.incoming, self.settings.uploads):
-            young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
-            storage.sweep(folder, kept | young)
+        try:
+            with self.database.read() as session:
+                kept = set(session.scalars(select(Upload.id)))
+            for folder in (self.settings.incoming, self.settings.uploads):
+                young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
+                storage.sweep(folder, kept | young)
+        except (OSError, SQLAlchemyError) as error:
+            _log.error("sweep: %s", type(error).__name__)  # another worker was there first, or the database is away
 
 
 def pseudonym_of(identity: dict[str, Any], key: str, upload: Upload) -> str:
@@ -224,6 +233,5 @@ def main(settings: Settings) -> None:
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)
-    worker.sweep()
     worker.run()
     database.close()
