@@ -113,7 +113,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
             assert audit.verify(session, settings.secret("audit")).broken is None
     finally:
         base.close()
-    assert states["refused"], "no upload came to its end"
+    assert states["refused"] + states["done"], f"no upload came to its end: {states}"
 
 
 def _all_final(settings: Settings, patience: float) -> Counter[str]:
