@@ -100,7 +100,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
         server.end()
     assert len(person.acknowledged) >= kills / 8, "the uploads hardly came through"
     _whole(settings, person.acknowledged, states)
-    assert states["refused"], "no upload came to its end"
+    assert states["refused"] + states["done"], f"no upload came to its end: {states}"
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ from web_installation import PASSWORD, Browser, Installation, guess
 
 CANARY = "ZZCANARY"
 HOSTILE = "\"'><img src=x onerror=alert(1)><zzxss a=1></script>{{7*7}}"
-FILE = f"{HOSTILE}.dcm".replace('"', "%22")  # as browsers send it
+FILE = f"{HOSTILE}.dcm".replace('"', "%22").replace("/", "")  # as browsers send it; what stands before / is dropped
 FORMULA = "=cmd|' /C calc'!A0"
 IDENTITY = ("PN", "PatientID", "OtherPatientIDs", "AccessionNumber", "PatientAddress", "PatientComments")
 
@@ -239,6 +239,34 @@ def test_the_canary_stays_where_it_may_be_also_when_the_child_dies(world: World)
         assert named == ({f"/readings/{world.reading_id}"} if allowed else set()), name
         kept = {url for url, told in pages.items() if told.headers["Cache-Control"] != "no-store"}
         assert all(url.startswith("/static/") for url in kept), kept
+
+
+@pytest.mark.promise(
+    "What a killed process leaves behind is readable by the server's account alone, and swept while the app works",
+    asvs="14.2.4",
+    threats="T22",
+)
+def test_what_a_killed_worker_left_is_swept_by_the_others(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dopascope.web.worker.TIDY_S", 0.0)
+    worker = Worker(installation.settings, installation.database)
+    incoming = installation.settings.incoming
+    left: list[Path] = []
+
+    def idle() -> None:
+        if len(left) == 2:
+            return worker.stop()
+        folder = incoming / f"job-{len(left)}"
+        folder.mkdir(mode=0o700)
+        (folder / "identity.json").write_text(f"{CANARY}^PAT")
+        if not left:
+            os.utime(folder, (1.0, 1.0))  # of long ago; the other one may be under way
+        left.append(folder)
+        return None
+
+    worker.run(idle=idle)
+    assert [one.name for one in incoming.iterdir()] == ["job-1"]
 
 
 TRAVERSALS = (

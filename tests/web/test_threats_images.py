@@ -22,8 +22,8 @@ from dopascope.volume import MNI_2MM, Grid, Volume
 from wrong_scans import WRONG, hand
 
 LEAST: Final = 30
-LARGE: Final = ("fdg_brain",)
-"""Read to the end on a large grid; quick tests leave it out."""
+LARGE: Final = ("fdg_brain", "t1_mri")
+"""Registered on a large grid; quick tests leave them out."""
 
 
 @cache

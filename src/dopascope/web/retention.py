@@ -13,8 +13,8 @@ from dopascope.web.settings import Settings
 from dopascope.web.tables import FINAL_STATES, Job, Upload
 
 DAY_S = 86400.0
-AT_ONCE = 100
-"""Uploads that are removed before anything else is done."""
+AT_ONCE = 1000
+"""Uploads that are removed before readings go on."""
 
 
 def remove_old(database: Database, settings: Settings) -> int:

@@ -31,6 +31,7 @@ _log = logging.getLogger("dopascope.web")
 POLL_S: Final = 0.5
 BEAT_S: Final = 5.0
 TIDY_S: Final = 900.0
+"""How often a worker looks for what is too old, and for what others left that were killed; it may name a patient."""
 CHILD_FILE_SIZE: Final = 1024 * MIB
 DIED: Final = {
     "code": "hostile",
@@ -47,16 +48,18 @@ class Worker:
         self.settings, self.database = settings, database
         self.name = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:8]}"
         self._ending = False
-        self._tidy_at = time.monotonic()
 
     def run(self, *, once: bool = False, idle: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
         """Work until told to stop; with `once`, until nothing waits."""
+        tidied = -TIDY_S
         while not self._ending:
+            if time.monotonic() - tidied >= TIDY_S:
+                self.tidy()
+                tidied = time.monotonic()
             if self.step():
                 continue
             if once:
                 return
-            self.tidy()
             idle()
 
     def stop(self, *_: object) -> None:
@@ -192,24 +195,24 @@ class Worker:
         audit.add(session, self.settings.secret("audit"), "system", action, target)
 
     def tidy(self) -> None:
-        """Once in a while: remove what is older than it may be."""
-        if time.monotonic() < self._tidy_at:
-            return
+        """Remove what was cut off, and what is older than it may be."""
+        self.sweep()
         try:
-            removed = retention.remove_old(self.database, changes.current(self.settings))
+            retention.remove_old(self.database, changes.current(self.settings))
         except (OSError, SQLAlchemyError) as error:
             _log.error("removing by age: %s", type(error).__name__)
-            removed = 0
-        self._tidy_at = time.monotonic() + (0 if removed else TIDY_S)
 
     def sweep(self) -> None:
-        """At start: remove what uploads and jobs left that were cut off, and is older than any of them can be."""
-        with self.database.read() as session:
-            kept = set(session.scalars(select(Upload.id))) | set(session.scalars(select(Job.id)))
+        """Remove what uploads and jobs left that were cut off, and is older than any of them can be."""
         old = time.time() - max(3600.0, 120 * self.settings.read_minutes)
-        for folder in (self.settings.incoming, self.settings.uploads, self.settings.readings):
-            young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
-            storage.sweep(folder, kept | young)
+        try:
+            with self.database.read() as session:
+                kept = set(session.scalars(select(Upload.id))) | set(session.scalars(select(Job.id)))
+            for folder in (self.settings.incoming, self.settings.uploads, self.settings.readings):
+                young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
+                storage.sweep(folder, kept | young)
+        except (OSError, SQLAlchemyError) as error:
+            _log.error("sweep: %s", type(error).__name__)  # another worker was there first, or the database is away
 
 
 def pseudonym_of(identity: dict[str, Any], key: str, upload: Upload) -> str:
@@ -258,6 +261,5 @@ def work(settings: Settings) -> None:
     database = Database(settings.url)
     worker = Worker(settings, database)
     signal.signal(signal.SIGTERM, worker.stop)
-    worker.sweep()
     worker.run()
     database.close()
