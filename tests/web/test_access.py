@@ -80,6 +80,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "api_administration.get_queue": ADMINISTRATORS,
 }
 """Endpoint -> what each kind of user gets; the scan is the owner's. Programs ask with a token of that user."""
+BODIES = {"api_uploads.correct_registration": {"shift_mm": [0, 1, 0], "rotate_deg": [0, 0, 0]}}
+"""What programs send where it is not a comment."""
 
 
 @pytest.fixture
