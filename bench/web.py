@@ -134,37 +134,33 @@ def phantoms(folder: Path, count: int) -> list[Path]:
     return made
 
 
-def api_paths(port: int, name: str, known: list[tuple[str, str, str]]) -> list[str]:
-    """Addresses of the programming interface that this person's browser may ask for data; empty where there is none."""
-    browser = Browser(port)
-    browser.log_in(name, PASSWORD)
-    try:
-        told = json.loads(browser.ask("/api/v1/openapi.json").body)
-    except RefusedError as error:
-        print(f"No programming interface is measured ({error}).")
-        return []
+def api_routes(store: Store, port: int) -> list[str]:
+    """Routes of the programming interface that give a reader data, as its document names them."""
+    name, known = next(iter(store.readers.items()))
+    browser = Browser(port, token=store.tokens[name])
+    told = json.loads(browser.ask("/api/v1/openapi.json").body)
     found = []
-    for path, methods in told.get("paths", {}).items():
-        if "get" not in methods:
+    for path in sorted(one for one, methods in told["paths"].items() if "get" in methods):
+        try:
+            json.loads(browser.ask(filled(path, known[0])).body)
+        except (RefusedError, ValueError):
             continue
-        for upload, reading, pseudonym in known:
-            names = {"upload_id": upload, "reading_id": reading, "pseudonym": pseudonym}
-            address = re.sub(r"{(\w+)}", lambda hole, names=names: names.get(hole[1], names["reading_id"]), path)
-            address = address if address.startswith("/api/") else f"/api/v1{address}"
-            try:
-                json.loads(browser.ask(address).body)
-            except (RefusedError, ValueError):
-                print(f"Not measured: {path}")
-                break
-            found.append(address)
-            if "{" not in path:
-                break
+        found.append(path)
+    print(f"JSON is asked of {', '.join(found)}.", flush=True)
     return found
+
+
+def filled(path: str, one: tuple[str, str, str]) -> str:
+    """A route with the ids of one reading in its place."""
+    upload, reading, pseudonym = one
+    names = {"upload_id": upload, "reading_id": reading, "job_id": reading, "pseudonym": pseudonym}
+    return re.sub(r"{(\w+)}", lambda hole: names.get(hole[1], hole[0]), path)
 
 
 def plan(store: Store, server: Server, scans: list[Path], chosen: argparse.Namespace) -> dict[str, Any]:
     """What `people.py` is to do."""
     people = []
+    routes = api_routes(store, server.port)
     everybody = [one for known in store.readers.values() for one in known]
     for name in sorted([*store.readers, *store.reviewers]):
         known = store.readers.get(name) or everybody
@@ -181,12 +177,8 @@ def plan(store: Store, server: Server, scans: list[Path], chosen: argparse.Names
             "csv": ["/history.csv"],
             "events": [f"/uploads/{upload}/events" for upload, _, _ in mine],
         }
-        people.append({"name": name, "paths": paths})
-    first = next(iter(store.readers))
-    for path in api_paths(server.port, first, store.readers[first][:3]):
-        for one in people:
-            if one["name"] == first or not re.search(r"[0-9a-f]{32}|P-", path):
-                one["paths"].setdefault("api", []).append(path)
+        paths["api"] = [filled(path, one) for path in routes for one in mine[:3]]
+        people.append({"name": name, "token": store.tokens[name], "paths": paths})
     return {
         "port": server.port,
         "password": PASSWORD,

@@ -31,10 +31,12 @@ class Answer:
 
 @dataclass
 class Browser:
-    """What one person looks through."""
+    """What one person looks through, and the token of his programs."""
 
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+    """Sent instead of the cookies to the programming interface."""
     connection: http.client.HTTPConnection | None = None
 
     def tab(self) -> Browser:
@@ -49,7 +51,10 @@ class Browser:
         Raises:
             RefusedError: another status, or a page of log-in.
         """
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if path.startswith("/api/"):
+            headers = {"Authorization": f"Bearer {self.token}"}
+        else:
+            headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         headers |= {"Content-Type": kind} if kind else {}
         headers |= {"If-None-Match": tag} if tag else {}
         if self.connection is None:

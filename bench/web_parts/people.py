@@ -2,8 +2,8 @@
 
     python people.py PLAN.json
 
-The plan: port, password, seconds, ramp, think (shortest and longest pause, s), seed; `people` (name, the paths that he
-may open by kind); `scans` (files to upload), every_s (seconds between uploads). Prints one JSON object: `asked`
+The plan: port, password, seconds, ramp, think (shortest and longest pause, s), seed; `people` (name, token, the paths
+that he may open by kind); `scans` (files to upload), every_s (seconds between uploads). Prints one JSON object: `asked`
 ([kind, seconds since start, seconds] of each request), `log_ins` and `uploads` (seconds), `errors`, and `cpu_s`.
 """
 
@@ -54,7 +54,7 @@ class Load:
         told = self.plan["people"][number]
         draw = random.Random(f"{self.plan['seed']} {number}")
         time.sleep(self.plan["ramp"] * number / len(self.plan["people"]))
-        browser = Browser(self.plan["port"])
+        browser = Browser(self.plan["port"], token=told["token"])
         try:
             self.log_ins.append(browser.log_in(told["name"], self.plan["password"]).seconds)
         except RefusedError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from dopascope.web import Settings, create_app, passwords, seal
+from dopascope.web.api import tokens
 from dopascope.web.database import Database
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User, new_id
 
@@ -26,6 +27,8 @@ class Store:
     settings: Settings
     readers: dict[str, list[tuple[str, str, str]]]
     reviewers: list[str]
+    tokens: dict[str, str]
+    """Each person's, for the programming interface."""
 
 
 def fill(data: Path, example: Path, *, people: int, readings: int, models_dir: Path) -> Store:
@@ -115,5 +118,9 @@ def fill(data: Path, example: Path, *, people: int, readings: int, models_dir: P
     for table, lines in rows.items():
         with base.write() as session:
             session.execute(insert(table), lines)
+    with base.write() as session:
+        held = {
+            name: tokens.make(session, session.get_one(User, key), "bench", ("read",), 1) for name, key in ids.items()
+        }
     base.close()
-    return Store(settings, made, reviewers)
+    return Store(settings, made, reviewers, held)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
@@ -26,6 +27,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        # A writer that waits for SQLite sleeps and looks again, some for seconds under load: threads queue here.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if url.startswith("sqlite") else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -41,7 +44,7 @@ class Database:
         fail at once beside another writer, and on PostgreSQL two of them could both find the same last line of the
         audit trail or the same free quota. Nothing slow belongs inside.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._turn, Session(self.engine, expire_on_commit=False) as session:
             connection = session.connection(execution_options={_WRITES: True})
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
