@@ -79,7 +79,7 @@ def test_what_is_old_is_removed_with_all_that_was_made_of_it(install: Callable[.
     installation.user("ada")
     browser = installation.browser("ada")
     browser.upload((scan, "old.dcm"))
-    browser.upload((scan, "young.dcm"), age="61")
+    browser.upload((b"no scan either", "young.dcm"))
     browser.upload((b"no scan at all", "waits.dcm"))
     worker = Worker(installation.settings, installation.database)
     assert worker.step()
@@ -101,7 +101,7 @@ def test_what_is_old_is_removed_with_all_that_was_made_of_it(install: Callable[.
     assert line.target == old.upload_id
     for folder, name in ((installation.settings.uploads, old.upload_id), (installation.settings.readings, old.id)):
         assert not (folder / name).exists()
-    assert (installation.settings.readings / young.id / "reading.json").is_file()
+    assert (installation.settings.uploads / young.upload_id).is_dir()
     assert browser.get(page).status_code == 404
     assert remove_old(installation.database, installation.settings) == 0
 

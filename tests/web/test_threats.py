@@ -310,7 +310,7 @@ def test_no_id_and_no_name_of_any_route_is_a_path(world: World) -> None:
 
 def filled(rule: str, values: dict[str, str]) -> str:
     """The address of a route, with ids of nothing where no value is given."""
-    return re.sub(r"<(?:\w+:)?(\w+)>", lambda one: values.get(one[1], "0" * 32), rule)
+    return re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda one: values.get(one[1], "0" * 32), rule)
 
 
 def _tells(told: Any, secret: str) -> bool:
@@ -667,7 +667,7 @@ def test_no_line_of_the_log_is_forged(installation: Installation, monkeypatch: p
         browser.upload((FORGED.encode(), f"{FORGED.replace(chr(13) + chr(10), '%0D%0A')}.dcm"))
         installation.work()
         browser.client.get("/readings/x%0d%0aroot%20logged%20in%1b[2J", headers={"User-Agent": "x\x1b[2J"})
-        monkeypatch.setattr("dopascope.web.readings._chosen", broken)
+        monkeypatch.setattr("dopascope.web.readings.chosen", broken)
         assert browser.get("/?find=%0d%0aroot%1b[2J").status_code == 500
     finally:
         logging.getLogger().removeHandler(kept)

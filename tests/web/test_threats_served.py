@@ -227,7 +227,7 @@ UNSAFE: dict[str, tuple[list[str], str]] = {
     "a proxy and an empty name": (["--behind-proxy", "--trusted-host", ""], "cannot be a host"),
     "a proxy and all names below one": (["--behind-proxy", "--trusted-host", ".org"], "cannot be a host"),
     "an unknown policy": (["--registration", "anybody"], "no such policy"),
-    "no workers": (["--workers", "0"], "workers"),
+    "fewer workers than none": (["--workers", "-1"], "workers"),
     "uploads of nothing": (["--largest-upload", "0"], "largest-upload"),
 }
 
