@@ -104,6 +104,7 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.promise(
     "A full disk loses no acknowledged upload and is told as what it is; what was given up on it can be read again",
     asvs="2.3.3",
@@ -158,6 +159,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.promise(
     "A clock that jumps hours forward or back loses no upload, and ends sessions rather than lengthening them",
     asvs="2.3.3",
