@@ -5,8 +5,9 @@ FROM python:${PYTHON}-slim AS build
 # onnxruntime, or onnxruntime-gpu for the build of it that has the CUDA provider.
 ARG ONNXRUNTIME=onnxruntime
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY constraints/cpu.txt constraints/
+COPY front front/
 COPY src src/
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 RUN python -m venv /opt/dopascope \
