@@ -17,6 +17,7 @@ from dopascope import formats, geometry
 from dopascope.errors import DopascopeError, GeometryError, HostileError, UnreadableError, UnsupportedError, UsageError
 from dopascope.formats import Limits, Strictness
 from dopascope.formats.nifti_header import affine_of, parse
+from dopascope.formats.save import nifti_gz
 from dopascope.volume import Grid, LabelMap, Volume
 
 AFFINE = geometry.rotation([11, -7, 5]) @ np.diag([2.0, 3.0, 4.0, 1.0])
@@ -341,3 +342,14 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, oblique_volu
         with pytest.raises(UsageError):
             formats.save_nifti(image, tmp_path / name, code=code)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.nii", b"old")]
+
+
+def test_coarse_values_are_exact_to_half_a_step(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(0, 300, (5, 6, 7)).astype(np.float32)
+    grid = Grid(values.shape, np.diag([2.0, 3, 4, 1]))
+    (tmp_path / "coarse.nii.gz").write_bytes(nifti_gz(Volume(values, grid), code=4, coarse=True))
+    back = formats.load(tmp_path / "coarse.nii.gz")
+    np.testing.assert_allclose(back.data, values, atol=0.501 * np.abs(values).max() / 32767)
+    assert back.grid == grid
+    (tmp_path / "empty.nii.gz").write_bytes(nifti_gz(Volume(0 * values, grid), code=4, coarse=True))
+    assert not formats.load(tmp_path / "empty.nii.gz").data.any()

@@ -47,14 +47,25 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1) -> 
         nibabel.save(nifti, temporary)
 
 
-def nifti_gz(volume: Volume, *, code: int) -> bytes:
+STEPS: Final = 32767
+"""Of int16 above zero."""
+
+
+def nifti_gz(volume: Volume, *, code: int, coarse: bool = False) -> bytes:
     """The bytes of a `.nii.gz` file of `volume`: fast to make, and the same each time (no time, no name).
+
+    With `coarse` the values are int16 with a slope, exact to half a 32,767th of the largest, in about half the bytes:
+    for looking, not for measuring.
 
     Noise hardly compresses, so little is lost by ISA-L's fastest level: 3.4 ms and 3.25 MB for a scan on the MNI grid,
     where zlib took 36 ms and as many bytes for runs of zeros alone. CPUs of other kinds may pack the same values into
     other bytes.
     """
-    packed: bytes = isal_zlib.compress(_nifti(volume, code, Path("volume")).to_bytes(), 1, 16 + zlib.MAX_WBITS)
+    nifti = _nifti(volume, code, Path("volume"))
+    if coarse:
+        nifti.set_data_dtype(np.int16)
+        nifti.header.set_slope_inter((float(np.abs(volume.data).max()) or 1.0) / STEPS, 0)
+    packed: bytes = isal_zlib.compress(nifti.to_bytes(), 1, 16 + zlib.MAX_WBITS)
     return packed
 
 

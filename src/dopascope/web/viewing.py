@@ -37,9 +37,9 @@ def write(examination: Examination, folder: Path) -> None:
     images = examination.images
     if not isinstance(images, Images):
         return
-    (folder / SCAN).write_bytes(nifti_gz(images.scan, code=1))
+    (folder / SCAN).write_bytes(nifti_gz(images.scan, code=1, coarse=True))
     if images.mni is not None:
-        (folder / MNI).write_bytes(nifti_gz(images.mni, code=4))
+        (folder / MNI).write_bytes(nifti_gz(images.mni, code=4, coarse=True))
 
 
 @lru_cache(maxsize=len(BESIDE))
