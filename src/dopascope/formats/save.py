@@ -61,10 +61,11 @@ def nifti_gz(volume: Volume, *, code: int, coarse: bool = False) -> bytes:
     where zlib took 36 ms and as many bytes for runs of zeros alone. CPUs of other kinds may pack the same values into
     other bytes.
     """
-    nifti = _nifti(volume, code, Path("volume"))
+    step = (float(np.abs(volume.data).max()) or 1.0) / STEPS
+    kept = LabelMap(np.rint(volume.data / step).astype(np.int16), volume.grid) if coarse else volume
+    nifti = _nifti(kept, code, Path("volume"))
     if coarse:
-        nifti.set_data_dtype(np.int16)
-        nifti.header.set_slope_inter((float(np.abs(volume.data).max()) or 1.0) / STEPS, 0)
+        nifti.header.set_slope_inter(step, 0)
     packed: bytes = isal_zlib.compress(nifti.to_bytes(), 1, 16 + zlib.MAX_WBITS)
     return packed
 
