@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from dopascope.web import Settings, passwords
 from dopascope.web.api import tokens
 from dopascope.web.database import Database
-from dopascope.web.tables import Job, Throttle, User
-from dopascope.web.worker import Worker
+from dopascope.web.tables import Identity, Job, ReadingRow, Throttle, Upload, User, new_id
+from dopascope.web.worker import Worker, pseudonym_of
 
 PASSWORD = "a quiet walk by the sea"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An upload that was read: its files, the reading's, and their rows."""
+
+    files: Path
+    reading: Path
+    upload: dict[str, Any]
+    row: dict[str, Any]
+    identity: dict[str, Any]
+
+
+def _values(row: Upload | ReadingRow) -> dict[str, Any]:
+    return {one.key: getattr(row, one.key) for one in inspect(type(row)).column_attrs}
 
 
 @dataclass
@@ -59,6 +77,34 @@ class Installation:
     def work(self, **changes: Any) -> None:
         """Do everything that waits, by a worker with changed settings."""
         Worker(replace(self.settings, **changes), self.database).run(once=True)
+
+    def finished(self) -> Finished:
+        """The first upload and what was made of it, to be placed in other installations."""
+        with self.database.read() as session:
+            job = session.scalars(select(Job).order_by(Job.created)).unique().first()
+            row, identity = session.get_one(ReadingRow, job.id), session.get_one(Identity, job.id)
+            upload = session.get_one(Upload, job.upload_id)
+        files, reading = self.settings.uploads / upload.id, self.settings.readings / job.id
+        return Finished(files, reading, _values(upload), _values(row), identity.fields)
+
+    def place(self, finished: Finished, owner_id: str, name: str = "one.dcm") -> str:
+        """Give a user an upload that was really read elsewhere, with its reading; returns the reading's id."""
+        upload_id, reading_id = new_id(), new_id()
+        shutil.copytree(finished.files, self.settings.uploads / upload_id)
+        shutil.copytree(finished.reading, self.settings.readings / reading_id)
+        with self.database.write() as session:
+            mine = {"id": upload_id, "owner_id": owner_id, "original_name": name, "created": time.time()}
+            upload = Upload(**finished.upload | mine)
+            session.add(upload)
+            session.flush()
+            session.add(Job(id=reading_id, upload_id=upload_id, state="done", progress="done", finished=time.time()))
+            session.flush()
+            known = pseudonym_of(finished.identity, self.settings.secret("audit"), upload)
+            mine = {"id": reading_id, "upload_id": upload_id, "pseudonym": known, "created": time.time()}
+            session.add(ReadingRow(**finished.row | mine))
+            session.flush()
+            session.add(Identity(reading_id=reading_id, fields=finished.identity))
+        return reading_id
 
     def jobs(self) -> list[Job]:
         """All jobs, oldest first."""

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 
 from dopascope import phantom
 from dopascope.web import Settings, create_app
-from web_installation import Installation
+from web_installation import Finished, Installation
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -64,3 +64,29 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("web-scan") / "one.dcm"
     phantom.write(phantom.example(seed=2, group="pd")[0], path, format="dicom")
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, scan: bytes) -> Finished:
+    """A real reading of `scan`, for tests of what is done with readings (`Installation.place`)."""
+    return _finished(tmp_path_factory.mktemp("finished"), scan)
+
+
+@pytest.fixture(scope="session")
+def finished_healthy(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same of a healthy phantom."""
+    folder = tmp_path_factory.mktemp("finished-healthy")
+    phantom.write(phantom.example(seed=5, group="healthy")[0], folder / "two.dcm", format="dicom")
+    return _finished(folder, (folder / "two.dcm").read_bytes())
+
+
+def _finished(folder: Path, scan: bytes) -> Finished:
+    settings = Settings(data=folder / "web", models_dir=folder / "models")
+    app = create_app(settings)
+    made = Installation(app, settings, app.extensions["dopascope_database"])
+    made.user("ada")
+    made.browser("ada").upload((scan, "one.dcm"))
+    made.work()
+    found = made.finished()
+    made.database.close()
+    return found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dopascope.web.tables import ReadingRow
-from web_installation import PASSWORD, Browser, Installation
+from web_installation import PASSWORD, Browser, Finished, Installation
 
 WHO = ("anonymous", "owner", "other", "reviewer", "administrator", "disabled")
 IN, OUT, GONE = "in", "out", "404"
@@ -85,9 +85,10 @@ BODIES = {"api_uploads.correct_registration": {"shift_mm": [0, 1, 0], "rotate_de
 
 
 @pytest.fixture
-def world(installation: Installation, scan: bytes) -> tuple[Installation, dict[str, Browser], str, str]:
+def world(installation: Installation, finished: Finished) -> tuple[Installation, dict[str, Browser], str, str]:
     """Browsers of every kind of user, and a reading of the owner."""
-    for name, role in (("owner", "reader"), ("other", "reader"), ("reviewer", "reviewer"), ("disabled", "reader")):
+    owner = installation.user("owner")
+    for name, role in (("other", "reader"), ("reviewer", "reviewer"), ("disabled", "reader")):
         installation.user(name, role)
     installation.user("administrator", "administrator")
     browsers = {name: installation.browser(None if name == "anonymous" else name) for name in WHO}
@@ -100,10 +101,8 @@ def world(installation: Installation, scan: bytes) -> tuple[Installation, dict[s
 
     with installation.database.write() as session:
         session.scalars(select(User).where(User.key == "disabled")).one().disabled = True
-    browsers["owner"].upload((scan, "one.dcm"))
-    installation.work()
-    job = installation.jobs()[0]
-    return installation, browsers, job.upload_id, job.id
+    reading = installation.place(finished, owner)
+    return installation, browsers, installation.jobs()[0].upload_id, reading
 
 
 @pytest.mark.promise(

@@ -11,17 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dopascope.web.readings import harmless
-from web_installation import Browser, Installation
+from web_installation import Browser, Finished, Installation
 
 
 @pytest.fixture
-def one(installation: Installation, scan: bytes) -> tuple[Browser, str]:
+def one(installation: Installation, finished: Finished) -> tuple[Browser, str]:
     """A browser with one reading."""
-    installation.user("ada")
-    browser = installation.browser("ada")
-    browser.upload((scan, "=one.dcm"))
-    installation.work()
-    return browser, installation.jobs()[0].id
+    reading = installation.place(finished, installation.user("ada"), "=one.dcm")
+    return installation.browser("ada"), reading
 
 
 def test_a_signature_needs_the_password_comes_once_and_makes_addenda_of_comments(

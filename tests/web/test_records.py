@@ -8,25 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from dopascope import phantom
 from dopascope.web import summary
 from dopascope.web.tables import ReadingRow
-from web_installation import Browser, Installation
+from web_installation import Browser, Finished, Installation
 
 FIRST = summary.Visit("a", "2024-01-01", "scan", "normal", "Siemens", "roi", {"putamen_left": 2.0, "caudate_left": 3.0})
 
 
 @pytest.fixture
-def pair(installation: Installation, scan: bytes) -> tuple[Browser, list[str]]:
+def pair(installation: Installation, finished: Finished, finished_healthy: Finished) -> tuple[Browser, list[str]]:
     """A browser with two readings, which both name the same made-up person: one of Parkinson's, one healthy."""
-    path = installation.settings.data / "two.dcm"
-    phantom.write(phantom.example(seed=5, group="healthy")[0], path, format="dicom")
-    installation.user("ada")
-    browser = installation.browser("ada")
-    browser.upload((scan, "one.dcm"))
-    browser.upload((path.read_bytes(), "two.dcm"))
-    installation.work()
-    return browser, [one.id for one in installation.jobs()]
+    ada = installation.user("ada")
+    ids = [installation.place(finished, ada), installation.place(finished_healthy, ada, "two.dcm")]
+    return installation.browser("ada"), ids
 
 
 def test_what_is_doubtful_stands_first_until_it_is_signed(

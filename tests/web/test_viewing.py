@@ -17,33 +17,15 @@ from numpy.typing import NDArray
 
 from dopascope import atlas, phantom, space
 from dopascope.volume import MNI_2MM
-from dopascope.web import Settings, create_app
 from dopascope.web.tables import Upload
-from web_installation import Browser, Installation
-
-
-@pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory, scan: bytes) -> tuple[Browser, str]:
-    """A reading that the tests only look at."""
-    folder = tmp_path_factory.mktemp("viewing")
-    settings = Settings(data=folder / "web", models_dir=folder / "models")
-    app = create_app(settings)
-    installation = Installation(app, settings, app.extensions["dopascope_database"])
-    installation.user("ada")
-    browser = installation.browser("ada")
-    browser.upload((scan, "one.dcm"))
-    installation.work()
-    return browser, installation.jobs()[0].id
+from web_installation import Browser, Finished, Installation
 
 
 @pytest.fixture
-def one(installation: Installation, scan: bytes) -> tuple[Installation, Browser, str]:
+def one(installation: Installation, finished: Finished) -> tuple[Installation, Browser, str]:
     """A reading of one's own."""
-    installation.user("ada")
-    browser = installation.browser("ada")
-    browser.upload((scan, "one.dcm"))
-    installation.work()
-    return installation, browser, installation.jobs()[0].id
+    reading = installation.place(finished, installation.user("ada"))
+    return installation, installation.browser("ada"), reading
 
 
 def volume_of(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -56,9 +38,9 @@ def told_to_the_viewer(page: str) -> dict[str, object]:
 
 
 def test_the_viewer_is_given_the_scan_itself_and_the_scan_on_the_template(
-    read: tuple[Browser, str], scan: bytes, tmp_path: Path
+    one: tuple[Installation, Browser, str], scan: bytes, tmp_path: Path
 ) -> None:
-    browser, reading_id = read
+    _, browser, reading_id = one
     told = told_to_the_viewer(browser.get(f"/readings/{reading_id}").text)
     on_template, own = (volume_of(browser.get(shown["url"]).data) for shown in told["scans"])
     (tmp_path / "one.dcm").write_bytes(scan)
@@ -76,8 +58,8 @@ def test_the_viewer_is_given_the_scan_itself_and_the_scan_on_the_template(
     assert on_template[0][left].mean() - 1 == pytest.approx(measured, rel=0.1)
 
 
-def test_what_lies_beside_and_above_is_on_the_template(read: tuple[Browser, str]) -> None:
-    browser, reading_id = read
+def test_what_lies_beside_and_above_is_on_the_template(one: tuple[Installation, Browser, str]) -> None:
+    _, browser, reading_id = one
     told = told_to_the_viewer(browser.get(f"/readings/{reading_id}").text)
     regions, affine = volume_of(browser.get(told["overlays"][0]["url"]).data)
     np.testing.assert_array_equal(regions, atlas.striatum_labels().data)
@@ -158,8 +140,8 @@ def test_what_is_signed_is_corrected_no_more(one: tuple[Installation, Browser, s
 
 
 @pytest.mark.parametrize("far", ["31", "-31", "1e9", "nan", "much"])
-def test_a_correction_that_cannot_be_meant_is_refused(read: tuple[Browser, str], far: str) -> None:
-    browser, reading_id = read
+def test_a_correction_that_cannot_be_meant_is_refused(one: tuple[Installation, Browser, str], far: str) -> None:
+    _, browser, reading_id = one
     told = browser.submit(f"/readings/{reading_id}/adjust", page=f"/readings/{reading_id}", right=far)
     assert told.status_code == 200
     assert 'class="wrong"' in told.text
