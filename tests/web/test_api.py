@@ -117,6 +117,11 @@ def test_the_document_is_openapi_3_1(installation: Installation) -> None:
 # --- tokens
 
 
+@pytest.mark.promise(
+    "A token is shown once, ends with its time, account, role and password, and never gives more than its user's role",
+    asvs="7.2.1, 7.4.3, 8.2.1",
+    threats="T17, T20",
+)
 def test_a_token_is_made_with_the_password_shown_once_and_ended(installation: Installation) -> None:
     installation.user("ada")
     browser = installation.browser("ada")
@@ -169,6 +174,11 @@ def test_nobody_ends_anothers_token_and_nobody_has_too_many(
     assert "too many tokens" in told.text
 
 
+@pytest.mark.promise(
+    "A token is shown once, ends with its time, account, role and password, and never gives more than its user's role",
+    asvs="7.2.1, 7.4.3, 8.2.1",
+    threats="T17, T20",
+)
 def test_a_token_ends_with_its_time_its_account_and_its_password(installation: Installation, ada: Program) -> None:
     def changed(**values: Any) -> None:
         with installation.database.write() as session:
@@ -193,6 +203,11 @@ def test_a_token_ends_with_its_time_its_account_and_its_password(installation: I
     refused(ada.get("/readings"), 401)
 
 
+@pytest.mark.promise(
+    "A token is shown once, ends with its time, account, role and password, and never gives more than its user's role",
+    asvs="7.2.1, 7.4.3, 8.2.1",
+    threats="T17, T20",
+)
 def test_a_token_gives_no_more_than_the_role_of_the_moment(installation: Installation) -> None:
     installation.user("root", "administrator")
     program = installation.program(installation.token("root", "read", "admin", "upload"))
@@ -205,6 +220,11 @@ def test_a_token_gives_no_more_than_the_role_of_the_moment(installation: Install
     assert refused(program.upload((b"x", "x.dcm")), 403)["scope"] == "upload"
 
 
+@pytest.mark.promise(
+    "A token is shown once, ends with its time, account, role and password, and never gives more than its user's role",
+    asvs="7.2.1, 7.4.3, 8.2.1",
+    threats="T17, T20",
+)
 def test_another_role_ends_tokens(installation: Installation, ada: Program) -> None:
     installation.user("root", "administrator")
     root = installation.program(installation.token("root"))
@@ -215,6 +235,9 @@ def test_another_role_ends_tokens(installation: Installation, ada: Program) -> N
     refused(root.post(f"/users/{users['ada']}/emperor"), 404)
 
 
+@pytest.mark.promise(
+    "A browser's session opens nothing of the programming interface, and a token no page", asvs="3.5.1", threats="T16"
+)
 def test_sessions_are_for_pages_and_tokens_for_programs(installation: Installation, ada: Program) -> None:
     browser = installation.browser("ada")
     told = browser.get("/api/v1/readings")
@@ -225,6 +248,11 @@ def test_sessions_are_for_pages_and_tokens_for_programs(installation: Installati
     assert told.headers["Location"].startswith("/login")
 
 
+@pytest.mark.promise(
+    "Guessing is slowed per account and per address, in the database, and tells nobody who exists",
+    asvs="6.3.1",
+    threats="T18",
+)
 def test_guessing_is_slowed_and_a_good_token_is_not(installation: Installation, ada: Program) -> None:
     wrong = installation.program("dps_" + "x" * 43)
     told = [wrong.get("/readings") for _ in range(limiter.FREE["token"] + 2)]
@@ -503,6 +531,10 @@ def test_our_own_fault_is_a_number(
 # --- what nobody thought of
 
 
+@pytest.mark.promise(
+    "The programming interface answers what its OpenAPI document says, whatever is asked, and never breaks",
+    asvs="4.1.1",
+)
 @pytest.mark.slow
 def test_answers_keep_to_the_document_whatever_is_asked(
     installation: Installation, scan: bytes, monkeypatch: pytest.MonkeyPatch

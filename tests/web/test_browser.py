@@ -23,6 +23,7 @@ from web_server import Server, missing
 
 pytestmark = pytest.mark.slow
 WIDTHS = (1200, 400)
+HOSTILE = "disc<img src=x onerror=alert(1)>.zip"
 SOFTWARE_GL = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 60_000
 STATIC = Path(__file__).parents[2] / "src" / "dopascope" / "web" / "static"
@@ -139,12 +140,17 @@ def needs_viewer() -> bool:
     return False
 
 
+@pytest.mark.promise(
+    "In a browser no page runs what a file's name says, and a cookie from before the log-out is dead",
+    asvs="1.2.1, 3.4.3, 7.4.1",
+    threats="T14, T17",
+)
 def test_from_setup_to_log_out(
     page: Any, server: Server, disc: dict[str, Any], picture: dict[str, Any], tmp_path: Path
 ) -> None:
     made_accounts(page, server)
     page.click("nav >> text=Upload")
-    page.set_input_files("#files", disc)
+    page.set_input_files("#files", disc | {"name": HOSTILE})
     page.fill("#age", "66")
     page.click("input[type=submit]")
     page.wait_for_selector("#job progress, #view")

@@ -65,6 +65,7 @@ def test_what_cannot_be_meant_is_refused_and_nothing_is_changed(
     assert changes.current(installation.settings) == installation.settings
 
 
+@pytest.mark.promise("No page shows a secret of the installation", asvs="14.2.1", threats="T22")
 def test_no_password_of_the_database_is_shown(installation: Installation, root: Browser) -> None:
     from dataclasses import replace
 
@@ -74,6 +75,9 @@ def test_no_password_of_the_database_is_shown(installation: Installation, root: 
     assert [word for _, _, word in told if word not in page] == []
 
 
+@pytest.mark.promise(
+    "What is older than an installation keeps is removed with all that was made of it", asvs="14.2.7", threats="T22"
+)
 def test_what_is_old_is_removed_with_all_that_was_made_of_it(install: Callable[..., Installation], scan: bytes) -> None:
     installation = install(keep_days=30)
     installation.user("ada")
