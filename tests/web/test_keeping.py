@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 import dopascope.cli.app as program
 from dopascope.errors import HostileError, UnreadableError, UsageError
-from dopascope.web import Settings, create_app
+from dopascope.web import Settings, changes, create_app
 from dopascope.web.keeping import backup, restore
-from web_installation import Installation
+from web_installation import Finished, Installation
 
 
 @pytest.fixture
@@ -40,12 +40,13 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     "A backup that was made while the app worked is whole, and a changed one is refused", threats="T32"
 )
 def test_a_backup_made_while_people_write_comes_back_whole(
-    installation: Installation, scan: bytes, run: Callable[..., Any], tmp_path: Path
+    installation: Installation, finished: Finished, run: Callable[..., Any], tmp_path: Path
 ) -> None:
-    installation.user("ada")
-    browser = installation.browser("ada")
-    browser.upload((scan, "one.dcm"))
-    installation.work()
+    installation.place(finished, installation.user("ada"))
+    held = {one.name: one.shown(installation.settings) for one in changes.CHANGEABLE}
+    changes.change(installation.settings, held | {"idle_minutes": 7})
+    for _ in range(3):
+        installation.browser("ada")
     ended = threading.Event()
 
     def write() -> None:
@@ -72,6 +73,7 @@ def test_a_backup_made_while_people_write_comes_back_whole(
     job = installation.jobs()[0].id
     assert again.browser("ada").get(f"/readings/{job}").status_code == 200
     assert (settings.data / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert changes.current(settings).idle_minutes == 7
 
 
 @pytest.mark.promise(

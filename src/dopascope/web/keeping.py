@@ -12,13 +12,14 @@ from typing import Final
 
 from dopascope import provenance
 from dopascope.errors import HostileError, UnreadableError, UsageError
-from dopascope.web.settings import SECRETS_FILE, Settings
+from dopascope.web.settings import CHANGES_FILE, SECRETS_FILE, Settings
 
 FORM: Final = "dopascope.backup/1"
 MANIFEST: Final = "manifest.json"
 DATABASE: Final = "dopascope.sqlite"
 BLOCK: Final = 1 << 20
 PARTS: Final = ("uploads", "readings")
+ALONE: Final = (SECRETS_FILE, CHANGES_FILE)
 
 
 def backup(settings: Settings, target: Path) -> Path:
@@ -87,7 +88,7 @@ def _copied(source: Path, target: Path) -> None:
 
 
 def _parts(settings: Settings, copy: Path) -> list[tuple[str, Path]]:
-    found = [(DATABASE, copy), (SECRETS_FILE, settings.data / SECRETS_FILE)]
+    found = [(DATABASE, copy), *((name, settings.data / name) for name in ALONE if (settings.data / name).is_file())]
     for part in PARTS:
         files = sorted(path for path in (settings.data / part).rglob("*") if path.is_file())
         found += [(path.relative_to(settings.data).as_posix(), path) for path in files]
@@ -119,7 +120,7 @@ def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, str]:
         )
     for name in files:
         steps = name.split("/")
-        ours = name in (DATABASE, SECRETS_FILE) or (steps[0] in PARTS and len(steps) > 1)
+        ours = name in (DATABASE, *ALONE) or (steps[0] in PARTS and len(steps) > 1)
         if not ours or any(step in ("", ".", "..") or "\\" in step or "\x00" in step for step in steps):
             raise HostileError(
                 "The backup names a file outside of its folder.", where=source, found=name, fix="Do not use this file."
