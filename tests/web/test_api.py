@@ -20,7 +20,7 @@ from dopascope.web.tables import ApiToken, AuditEntry, Identity, Job, Note, Read
 from web_installation import PASSWORD, Installation, Program
 
 PROBLEM = "application/problem+json"
-EXAMPLES = 60
+EXAMPLES = 12
 """Of each operation, way and mode."""
 
 

@@ -244,9 +244,9 @@ def test_a_full_disk_loses_no_job(
         patch.setattr("dopascope.web.worker.os.replace", full)
         installation.work()
     job = installation.jobs()[0]
-    assert job.state == "running"
+    assert (job.state, job.attempts, job.error["code"]) == ("queued", 1, "failed")
     with installation.database.write() as session:
-        session.get_one(Job, job.id).lease_until = 1.0
+        session.get_one(Job, job.id).not_before = 0.0
     installation.work()
     assert installation.jobs()[0].state == "done"
     assert list(installation.settings.incoming.iterdir()) == []

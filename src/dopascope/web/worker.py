@@ -40,6 +40,13 @@ DIED: Final = {
     "fix": "Check the file with dopascope inspect on the command line.",
 }
 
+OURS: Final = {
+    "code": "failed",
+    "what": "Reading this upload failed on the server's side.",
+    "expected": "room on the disk, and a database that answers",
+    "fix": "Tell your administrator; once that is mended, it can be read again.",
+}
+
 
 class Worker:
     """One worker of an installation; several may run, here or on other machines that share database and data."""
@@ -79,10 +86,18 @@ class Worker:
             with tempfile.TemporaryDirectory(prefix="job-", dir=self.settings.incoming) as temporary:
                 self._do(claim, Path(temporary))
         except (OSError, SQLAlchemyError) as error:
-            # A full disk, a database away: the lease runs out, and the job is tried again.
             _log.error("job %s: %s", claim.job_id, type(error).__name__)
+            try:
+                self._try_later(claim, OURS | {"found": type(error).__name__})
+            except SQLAlchemyError:
+                pass  # the database is away or its disk full: the lease runs out, and the job is tried again
             return False
         return True
+
+    def _try_later(self, claim: queue.Claim, error: dict[str, str]) -> None:
+        with self.database.write() as session:
+            if queue.retry_or_give_up(session, claim.job_id, self.name, error) == "dead":
+                self._note(session, "reading given up", claim.upload_id)
 
     def _do(self, claim: queue.Claim, folder: Path) -> None:
         out = folder / "out"
@@ -92,11 +107,7 @@ class Worker:
             return  # the lease was lost: the job is another worker's
         answer = _answer(out)
         if answer is None:
-            error = DIED | {"found": _why(ended)}
-            with self.database.write() as session:
-                state = queue.retry_or_give_up(session, claim.job_id, self.name, error)
-                if state == "dead":
-                    self._note(session, "reading given up", claim.upload_id)
+            self._try_later(claim, DIED | {"found": _why(ended)})
         elif "series" in answer:
             self._split(claim, answer["series"])
         elif answer["ok"]:
