@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,10 +88,8 @@ class Worker:
                 self._do(claim, Path(temporary))
         except (OSError, SQLAlchemyError) as error:
             _log.error("job %s: %s", claim.job_id, type(error).__name__)
-            try:
+            with suppress(SQLAlchemyError):  # the database is away too: then the lease runs out
                 self._try_later(claim, OURS | {"found": type(error).__name__})
-            except SQLAlchemyError:
-                pass  # the database is away or its disk full: the lease runs out, and the job is tried again
             return False
         return True
 
