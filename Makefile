@@ -42,10 +42,10 @@ test test-slow: export OMP_NUM_THREADS := 1
 
 test: lint
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term --durations=30
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow --durations=30
 
 bench: $(VENV)/.dev
 	@status=0; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || status=1; done; exit $$status

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from dopascope.errors import UsageError
@@ -203,13 +204,15 @@ def test_passwords_that_are_easily_guessed(password: str) -> None:
     asvs="6.2.8, 11.4.2",
     threats="T18",
 )
-def test_every_character_of_a_password_counts() -> None:
+def test_every_character_of_a_password_counts(real_hasher: PasswordHasher) -> None:
     long = "correct horse battery staple " * 4
     stored = passwords.hashed(long)
     assert passwords.matches(stored, long)
     assert not passwords.matches(stored, long[:-1])
     assert not passwords.matches(stored, long[:72] + "x" + long[73:])
     assert stored.startswith("$argon2id$")
+    assert real_hasher.memory_cost >= 19 * 1024, "less than OWASP asks for"
+    assert real_hasher.time_cost >= 2
 
 
 @pytest.mark.promise("Nobody gives himself a role", asvs="15.3.3", threats="T20")
