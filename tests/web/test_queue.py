@@ -77,6 +77,8 @@ def test_a_clock_that_was_set_back_does_not_keep_a_job_for_ever(installation: In
     taken(installation, "one")
     change(installation, jobs[0], lease_until=time.time() + 3600 * 24 * 365)
     assert taken(installation, "two").job_id == jobs[0]
+    change(installation, jobs[1], not_before=time.time() + 3600 * 24)  # a try that was put off before
+    assert taken(installation, "two").job_id == jobs[1]
 
 
 def test_what_never_ends_is_given_up_and_can_be_started_again(

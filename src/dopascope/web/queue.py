@@ -30,9 +30,10 @@ class Claim:
 def claim(session: Session, worker: str) -> Claim | None:
     """Take the oldest job that waits or whose worker has died. In a `Database.write`."""
     now = time.time()
-    waits = (Job.state == "queued") & (Job.not_before <= now)
-    # Leases are compared with this machine's clock; one from the far future was taken before a clock was set back.
-    orphaned = (Job.state == "running") & or_(Job.lease_until < now, Job.lease_until > now + 10 * LEASE_S)
+    # Times are compared with this machine's clock; one from the far future was written before a clock was set back.
+    far = now + 10 * LEASE_S
+    waits = (Job.state == "queued") & or_(Job.not_before <= now, Job.not_before > far)
+    orphaned = (Job.state == "running") & or_(Job.lease_until < now, Job.lease_until > far)
     wanted = select(Job).where(waits | orphaned).order_by(Job.created).limit(1).with_for_update(skip_locked=True)
     job = session.scalars(wanted).unique().first()
     if job is None:
