@@ -23,7 +23,7 @@ from dopascope.web.database import Database
 from dopascope.web.queue import LEASE_S
 from dopascope.web.tables import FINAL_STATES, Job, ReadingRow, Upload
 from web_installation import PASSWORD, Installation
-from web_server import Server, Visitor, missing
+from web_server import Server, Visitor
 
 
 def kill(server: Server, draw: random.Random) -> None:
@@ -156,47 +156,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     (place / "ballast").write_bytes(bytes(168 << 20))
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.promise(
-    "A clock that jumps hours forward or back loses no upload, and ends sessions rather than lengthening them",
-    asvs="2.3.3",
-    threats="T24, T17",
-)
-def test_a_clock_that_jumps_loses_nothing(tmp_path: Path, database_url: str, scan: bytes) -> None:
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if library is None:
-        missing("faketime")
-    settings = _installed(
-        Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models", workers=2)
-    )
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    faked = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    server = Server(settings, **faked)
-    person = Person(server.url, scan, 0.5)
-    person.start()
-    try:
-        for jump in ("+2h", "+0", "-3h", "+26h", "-1h", "+0"):
-            time.sleep(8)
-            clock.write_text(jump)
-        time.sleep(5)
-        person.ending.set()
-        person.join(timeout=60)
-        states = _all_final(settings, 6 * LEASE_S + 5.0 * len(person.acknowledged) + 120)
-    finally:
-        person.ending.set()
-        server.end()
-    assert len(person.acknowledged) > 5
-    assert states["done"]
-    _whole(settings, person.acknowledged, states)
 
 
 def _installed(settings: Settings) -> Settings:
