@@ -32,6 +32,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -368,6 +369,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--pairs", type=int, default=5)
     chosen = parser.parse_args()
+    if find_spec("gunicorn") is None:
+        parser.exit(2, "The bare app runs under gunicorn: pip install gunicorn\n")
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

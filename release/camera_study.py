@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from cameras import rows
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,10 +18,9 @@ from typing import Any
 import judge
 import plots
 from checks import LABELS, Check, ordering, population, single_feature
-from readings import ONE_SITE, lines_of
-
 from dopascope import __version__, provenance
 from dopascope.phantom import SITES
+from readings import ONE_SITE, lines_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, IMAGES = ROOT / "docs" / "cohort_realism.md", ROOT / "docs" / "images"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from checks import LABELS, Lines, share
 
+from checks import LABELS, Lines, share
 from dopascope.score import auroc_of_people
 
 TUNING, FINAL = ("dat-spect-ud",), ("dat-spect-robust", "dat-spect-regional")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from checks import LABELS, Lines, mean_of
 
 INK, SOFT, ACCENT, WARM = "#22303c", "#9fb3c1", "#1f77a4", "#c8553d"

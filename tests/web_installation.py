@@ -101,7 +101,7 @@ class Installation:
             session.flush()
             known = pseudonym_of(finished.identity, self.settings.secret("audit"), upload)
             mine = {"id": reading_id, "upload_id": upload_id, "pseudonym": known, "created": time.time()}
-            session.add(ReadingRow(**finished.row | mine))
+            session.add(ReadingRow(**finished.row | mine | {"owner_id": owner_id}))
             session.flush()
             session.add(Identity(reading_id=reading_id, fields=finished.identity))
         return reading_id

@@ -20,11 +20,11 @@ class RefusedError(Exception):
 
 @dataclass
 class Answer:
-    """Status, the place a redirect leads to, the body, and the seconds until its last byte."""
+    """Status, the place a redirect leads to, how long it may be kept, the body, and the seconds until its last byte."""
 
     status: int
     place: str
-    tag: str
+    caching: str
     body: bytes
     seconds: float
 
@@ -43,9 +43,7 @@ class Browser:
         """Another connection of the same person."""
         return Browser(self.port, dict(self.cookies))
 
-    def ask(
-        self, path: str, *, body: bytes | None = None, kind: str = "", tag: str = "", accept: tuple[int, ...] = (200,)
-    ) -> Answer:
+    def ask(self, path: str, *, body: bytes | None = None, kind: str = "", accept: tuple[int, ...] = (200,)) -> Answer:
         """Ask for a page; what is not among the accepted answers is an error.
 
         Raises:
@@ -56,7 +54,6 @@ class Browser:
         else:
             headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         headers |= {"Content-Type": kind} if kind else {}
-        headers |= {"If-None-Match": tag} if tag else {}
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         start = time.perf_counter()
@@ -74,7 +71,7 @@ class Browser:
         place = answer.headers.get("Location", "")
         if answer.status not in accept or place.startswith("/login"):
             raise RefusedError(f"{path.partition('?')[0]}: {answer.status} {place}")
-        return Answer(answer.status, place, answer.headers.get("ETag", ""), content, seconds)
+        return Answer(answer.status, place, answer.headers.get("Cache-Control", ""), content, seconds)
 
     def send(self, path: str, fields: dict[str, str], file: bytes = b"") -> Answer:
         """Load a page, fill its form and send it; a redirect is not followed."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import threading
 import time
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from browser import Browser, RefusedError
+
+STYLE = re.compile(r"/static/[^\"]+\.css[^\"]*")
+"""What a browser loads with each page, and keeps where it may."""
 
 WEIGHTS = {
     "history": 30,
@@ -62,15 +66,17 @@ class Load:
             return
         self.browsers.append(browser)
         kinds = [kind for kind in WEIGHTS if told["paths"].get(kind)]
-        tag = ""
+        kept: set[str] = set()
         while time.perf_counter() < self.ends:
             kind = draw.choices(kinds, [WEIGHTS[one] for one in kinds])[0]
             path = draw.choice(told["paths"][kind])
             try:
-                self.note(kind, browser.ask(path).seconds)
-                style = browser.ask("/static/app.css", tag=tag, accept=(200, 304))
-                tag = style.tag
-                self.note("style", style.seconds)
+                page = browser.ask(path)
+                self.note(kind, page.seconds)
+                for named in set(STYLE.findall(page.body.decode("utf-8", "replace"))) - kept:
+                    style = browser.ask(named)
+                    kept |= {named} if "immutable" in style.caching else set()
+                    self.note("style", style.seconds)
                 if kind == "reading":
                     self.note("report", browser.ask(f"{path}/report.html").seconds)
             except RefusedError as error:

@@ -92,6 +92,7 @@ def fill(data: Path, example: Path, *, people: int, readings: int, models_dir: P
             {
                 "id": reading,
                 "upload_id": upload,
+                "owner_id": ids[owner],
                 "pseudonym": pseudonym,
                 "created": created + 10,
                 "verdict": verdict,

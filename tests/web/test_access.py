@@ -312,3 +312,13 @@ def test_what_breaks_on_our_side_tells_a_number_and_logs_no_text(
     assert "ValueError" in caplog.text
     assert "ZZCANARY" not in caplog.text
     assert "ZZCANARY" not in told.text
+
+
+def test_browsers_keep_static_files_until_their_content_changes(installation: Installation) -> None:
+    installation.user("ada")
+    page = installation.browser().get("/login").text
+    (named,) = re.findall(r'href="(/static/app\.css[^"]*)"', page)
+    client = installation.app.test_client()
+    assert "immutable" in client.get(named).headers["Cache-Control"]
+    for other in ("/static/app.css", "/static/app.css?v=000000000000"):
+        assert client.get(other).headers["Cache-Control"] == "no-cache"

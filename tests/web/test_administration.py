@@ -50,6 +50,20 @@ def test_the_models_are_named_with_their_licence(root: Browser) -> None:
     assert "Apache-2.0" in shown
 
 
+def test_a_damaged_model_is_named_where_models_are_shown(installation: Installation, root: Browser) -> None:
+    folder = installation.settings.models_dir / "broken-one"
+    folder.mkdir(parents=True)
+    (folder / "bundle.json").write_text("{}", encoding="utf-8")
+    shown = root.get("/models")
+    assert shown.status_code == 200
+    assert "dopascope models remove broken-one" in shown.text
+    program = installation.program(installation.token("root"))
+    told = program.get("/models")
+    assert told.status_code == 503
+    assert "broken-one" in told.json["fix"]
+    assert str(installation.settings.models_dir) not in told.text
+
+
 @pytest.mark.promise("Figures for monitoring are not there without their token", asvs="13.4.5")
 def test_figures_need_their_token(installation: Installation, root: Browser) -> None:
     token = installation.settings.secret("metrics")

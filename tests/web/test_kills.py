@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import re
 import signal
@@ -101,6 +102,65 @@ def test_each_upload_ends_in_one_state_whoever_is_killed(
     assert len(person.acknowledged) >= kills / 8, "the uploads hardly came through"
     _whole(settings, person.acknowledged, states)
     assert states["refused"] + states["done"], f"no upload came to its end: {states}"
+
+
+OWN_CLOCK = """
+import pathlib, time
+_real, _file = time.time, pathlib.Path(__file__).with_name("ahead")
+time.time = lambda: _real() + float(_file.read_text())
+"""
+
+
+@pytest.mark.promise(
+    "A clock that is set forward or back loses no acknowledged upload and holds no reading up",
+    asvs="2.3.3",
+    threats="T24",
+)
+@pytest.mark.parametrize(
+    ("jumps", "pause"), [(4, 0.3), pytest.param(30, 1.0, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
+)
+def test_a_clock_that_jumps_loses_nothing(
+    jumps: int, pause: float, tmp_path: Path, database_url: str, scan: bytes
+) -> None:
+    """The server's and the workers' clock is this machine's and what a file says: nothing else here is disturbed."""
+    settings = _installed(Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"))
+    own = tmp_path / "clock"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text(OWN_CLOCK, encoding="utf-8")
+    _set_clock(own, 0)
+    draw = random.Random(jumps)
+    server = Server(settings, PYTHONPATH=os.pathsep.join([str(own), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    person = Person(server.url, scan, pause)
+    person.start()
+    ahead = [0.0]
+    try:
+        for number in range(jumps):
+            time.sleep(draw.uniform(1.0, 4.0))
+            span = draw.choice((60.0, 3600.0, 86_400.0, 40 * 86_400.0))
+            ahead.append(ahead[-1] + span * (-1 if number % 2 else 1) * draw.uniform(0.5, 1.5))
+            _set_clock(own, ahead[-1])
+            if draw.random() < 0.3:
+                kill(server, draw)
+        time.sleep(1)
+        person.ending.set()
+        person.join(timeout=60)
+        states = _all_final(settings, 6 * LEASE_S + 2.0 * len(person.acknowledged) + 120)
+    finally:
+        person.ending.set()
+        server.end()
+    assert len(person.acknowledged) >= jumps / 4, "the uploads hardly came through"
+    _whole(settings, person.acknowledged, states)
+    assert states["refused"] + states["done"], f"no upload came to its end: {states}"
+    base = Database(settings.url)
+    with base.read() as session:
+        spread = [one.created for one in session.scalars(select(Upload)).unique()]
+    base.close()
+    assert max(spread) - min(spread) > 20, "the server did not go by its own clock"
+
+
+def _set_clock(folder: Path, ahead: float) -> None:
+    (folder / "new").write_text(str(ahead), encoding="utf-8")
+    (folder / "new").replace(folder / "ahead")
 
 
 @pytest.mark.slow

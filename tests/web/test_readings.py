@@ -37,7 +37,7 @@ def test_a_signature_needs_the_password_comes_once_and_makes_addenda_of_comments
     assert ">ada<" in browser.get("/").text
     token_page = browser.sign(page, "Again.")
     assert token_page.status_code == 302
-    assert "signed before" in browser.get(page).text
+    assert "is signed and stays as it is" in browser.get(page).text
     browser.submit(f"{page}/notes", page=page, text="La\0ter.")
     assert "addendum, <bdi>ada</bdi>" in browser.get(page).text
     for wrong in ({"text": ""}, {"text": "x" * 4001}):

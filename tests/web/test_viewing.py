@@ -14,10 +14,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import select, update
 
 from dopascope import atlas, phantom, space
 from dopascope.volume import MNI_2MM
-from dopascope.web.tables import Upload
+from dopascope.web.tables import AuditEntry, Job, Note, Upload
 from web_installation import Browser, Finished, Installation
 
 
@@ -114,10 +115,6 @@ def test_a_correction_is_read_anew_and_recorded_and_the_earlier_reading_stays(
         assert second in listed
         assert first not in listed
     assert "1 reading of 1 person" in re.sub(r"\s+", " ", browser.get("/dashboard").text)
-    from sqlalchemy import select
-
-    from dopascope.web.tables import AuditEntry
-
     with installation.database.read() as session:
         lines = session.scalars(select(AuditEntry).where(AuditEntry.action == "registration corrected")).all()
         uploads = {one.job.id: one for one in session.scalars(select(Upload)).unique()}
@@ -137,6 +134,32 @@ def test_what_is_signed_is_corrected_no_more(one: tuple[Installation, Browser, s
     told = browser.client.post(f"{page}/adjust", data={"csrf_token": token, "right": "2"})
     assert told.headers["Location"].endswith(page)
     assert len(installation.jobs()) == 1
+
+
+def test_what_was_corrected_is_neither_corrected_again_nor_signed(one: tuple[Installation, Browser, str]) -> None:
+    """Two people who correct one reading at the same moment must not leave two current readings."""
+    installation, browser, reading_id = one
+    page = f"/readings/{reading_id}"
+    browser.submit(f"{page}/adjust", page=page, right="2")
+    told = browser.submit(f"{page}/adjust", page=page, right="3")
+    assert told.headers["Location"].endswith(page)
+    assert "was corrected by hand before" in browser.get(page).text
+    assert len(installation.jobs()) == 2
+    browser.sign(page, "Reduced.")
+    assert "was corrected by hand before" in browser.get(page).text
+    with installation.database.read() as session:
+        assert session.scalars(select(Note)).all() == []
+
+
+def test_a_correction_that_was_refused_can_be_tried_again(one: tuple[Installation, Browser, str]) -> None:
+    installation, browser, reading_id = one
+    page = f"/readings/{reading_id}"
+    browser.submit(f"{page}/adjust", page=page, right="2")
+    with installation.database.write() as session:
+        session.execute(update(Job).where(Job.id != reading_id).values(state="refused"))
+    told = browser.submit(f"{page}/adjust", page=page, right="3")
+    assert "/readings/" not in told.headers["Location"]
+    assert len(installation.jobs()) == 3
 
 
 @pytest.mark.parametrize("far", ["31", "-31", "1e9", "nan", "much"])

@@ -48,6 +48,8 @@ MADE: Final = (
     f"{DRAWN} simulated people on three simulated cameras: healthy, Parkinson's disease early and advanced, essential "
     "tremor, scans without evidence of a deficit (SWEDD), atypical parkinsonism and borderline cases, each in a "
     "pose and an axis order of their own, stored as DICOM. What is true of them stands in truth.tsv.",
+    "Under each name: the group it was drawn from, and whether its binding is truly reduced. Some SWEDD are truly "
+    "reduced, as some who were called so later had Parkinson's disease; borderline is left open.",
     "z is against simulated healthy people on the same camera.",
     "No figure here is of a real person, and none may be compared with clinical figures.",
 )

@@ -16,7 +16,7 @@ from dopascope.web import changes, sessions
 from dopascope.web.api import bearer, problems
 from dopascope.web.database import Database
 from dopascope.web.settings import Settings
-from dopascope.web.tables import Role, Upload, User, WebSession
+from dopascope.web.tables import ReadingRow, Role, Upload, User, WebSession
 
 View = TypeVar("View", bound=Callable[..., object])
 ANYONE: Final = "anyone"
@@ -89,12 +89,14 @@ def guard(app: Flask) -> None:
         if problems.wanted():
             _let_program_in(app)
             return None
+        if request.endpoint == "static":
+            return None
         g.who = _who_asks()
         if request.endpoint is None:
             return None  # 404 and 405
         if any("\0" in str(value) for value in (request.view_args or {}).values()):
             abort(404)  # PostgreSQL takes no such text, and nothing has such an id
-        roles = ANYONE if request.endpoint == "static" else roles_of(app.view_functions[request.endpoint])
+        roles = roles_of(app.view_functions[request.endpoint])
         if roles == ANYONE:
             return None
         if g.who is None:
@@ -144,6 +146,12 @@ def visible(user: Who) -> Select[Upload]:
     if user.role == "reviewer":
         return chosen
     return chosen.where(Upload.owner_id == user.id)
+
+
+def visible_readings(user: Who) -> Select[ReadingRow]:
+    """The finished readings that a user may see: of the uploads of `visible`."""
+    chosen = select(ReadingRow)
+    return chosen if user.role == "reviewer" else chosen.where(ReadingRow.owner_id == user.id)
 
 
 def upload_of(session: Session, upload_id: str) -> Upload:

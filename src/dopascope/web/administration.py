@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.bundle import store
+from dopascope.errors import BundleError
 from dopascope.web import audit, changes
 from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, database, settings
 from dopascope.web.accounts import all_users, note
@@ -92,8 +93,11 @@ def newest_lines() -> Select[AuditEntry]:
 @allow(SIGNED_IN)
 def models() -> str:
     """The readers that scans are shown to; they are added on the server's command line alone."""
-    found = store.list_models(settings().models_dir)
-    return render_template("models.html", models=found, asked=store.default_readers(settings().models_dir))
+    asked = store.default_readers(settings().models_dir)
+    try:
+        return render_template("models.html", models=store.list_models(settings().models_dir), asked=asked)
+    except BundleError as damaged:
+        return render_template("models.html", models=(), asked=asked, damaged=damaged)
 
 
 @blueprint.get("/metrics")

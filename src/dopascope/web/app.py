@@ -6,8 +6,10 @@ import logging
 import secrets
 import time
 import traceback
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Flask, Request, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -36,6 +38,8 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
     "Cache-Control": "no-store",
 }
+STATIC: Final = Path(__file__).parent / "static"
+FOREVER: Final = "public, max-age=31536000, immutable"
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 FORM_PARTS: Final = 10_000
 """Fields and files of one form at the most."""
@@ -76,6 +80,7 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
         TRUSTED_HOSTS=[*LOCAL_HOSTS, *settings.trusted_hosts],
     )
+    app.url_defaults(_with_version)
     app.jinja_env.finalize = lambda value: visible(value) if type(value) is str else value
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     base = Database(settings.url)
@@ -148,10 +153,30 @@ def _with_headers(answer: Response, settings: Settings) -> Response:
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     # Not as a default: Flask gives files a caching of their own.
-    answer.headers["Cache-Control"] = "no-cache" if request.endpoint == "static" else HEADERS["Cache-Control"]
+    answer.headers["Cache-Control"] = _caching()
     if settings.secure:
         answer.headers["Strict-Transport-Security"] = "max-age=31536000"
     return answer
+
+
+def _caching() -> str:
+    if request.endpoint != "static":
+        return HEADERS["Cache-Control"]
+    version = _versions().get((request.view_args or {}).get("filename", ""))
+    return FOREVER if version is not None and request.args.get("v") == version else "no-cache"
+
+
+def _with_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Addresses of static files change with their content, so that browsers need not ask for them again."""
+    if endpoint == "static" and values["filename"] in _versions():
+        values.setdefault("v", _versions()[values["filename"]])
+
+
+@lru_cache(maxsize=1)
+def _versions() -> dict[str, str]:
+    """Name of each static file -> the beginning of its digest."""
+    found = [one for one in STATIC.rglob("*") if one.is_file()]
+    return {one.relative_to(STATIC).as_posix(): sha256(one.read_bytes()).hexdigest()[:12] for one in found}
 
 
 TEXTS: Final = {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, exists, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from dopascope.web import storage
 from dopascope.web.settings import Settings
@@ -40,14 +39,3 @@ def derive(
     session.flush()
     session.add(Job(upload_id=name))
     return name
-
-
-def current(chosen: Select[Upload]) -> Select[Upload]:
-    """Of chosen uploads those whose reading no corrected one has taken the place of."""
-    later, its_job = aliased(Upload), aliased(Job)
-    corrected = (
-        select(later.id)
-        .join(its_job, its_job.upload_id == later.id)
-        .where(later.adjusts == Upload.id, its_job.state == "done")
-    )
-    return chosen.where(~exists(corrected.correlate(Upload)))

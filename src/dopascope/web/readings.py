@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -27,13 +26,14 @@ from dopascope.web.access import (
     settings,
     upload_of,
     visible,
+    visible_readings,
     who,
 )
 from dopascope.web.accounts import note, password_trouble
 from dopascope.web.derive import derive
 from dopascope.web.forms import AdjustForm, NoteForm, SignForm
 from dopascope.web.seal import SEAL
-from dopascope.web.summary import VERDICTS
+from dopascope.web.summary import VERDICTS, day_of
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
 
 blueprint = Blueprint("readings", __name__)
@@ -79,14 +79,20 @@ def history() -> AnyResponse | str:
 
 def chosen(find: str = "", verdict: str = "") -> Select[Upload]:
     """What the user of this request may see of what he looks for, newest first."""
-    wanted = visible(who()).join(Job).outerjoin(ReadingRow)
+    wanted = visible(who()).join(Job).outerjoin(ReadingRow).where(*conditions(find, verdict))
+    return wanted.order_by(Upload.created.desc(), Upload.id)
+
+
+def conditions(find: str, verdict: str) -> list[ColumnElement[bool]]:
+    """What uploads and readings together must fulfil to be among those looked for."""
+    found: list[ColumnElement[bool]] = []
     if verdict in VERDICTS:
-        wanted = wanted.where(ReadingRow.verdict == verdict)
+        found.append(ReadingRow.verdict == verdict)
     if find:
         part = f"%{_literal(find)}%"
         columns = (ReadingRow.pseudonym, Upload.original_name, ReadingRow.camera)
-        wanted = wanted.where(or_(*(one.ilike(part, escape="\\") for one in columns)))
-    return wanted.order_by(Upload.created.desc(), Upload.id)
+        found.append(or_(*(one.ilike(part, escape="\\") for one in columns)))
+    return found
 
 
 def _literal(text: str) -> str:
@@ -122,19 +128,18 @@ def history_csv() -> Response:
         ReadingRow.disagreement,
         ReadingRow.camera,
     )
+    wanted = visible_readings(who())
     with database().read() as session:
-        wanted = visible(who()).join(ReadingRow).order_by(Upload.created)
-        found = session.execute(wanted.with_only_columns(*shown)).all()
-        signed = signatures(session, wanted.with_only_columns(ReadingRow.id).order_by(None))
+        found = session.execute(wanted.with_only_columns(*shown).order_by(ReadingRow.created, ReadingRow.id)).all()
+        signed = signatures(session, wanted.with_only_columns(ReadingRow.id))
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\r\n")
     table.writerow([*EXPORTED, *SIGNED])
-    for row in found:
-        day = time.strftime("%Y-%m-%d", time.gmtime(row.created))
-        p = "" if row.p_abnormal is None else f"{row.p_abnormal:.4f}"
-        cells = (row.pseudonym, day, row.verdict, row.passport, p, str(row.disagreement).lower(), row.camera)
-        said = ["" if one is None else str(one) for one in signed.get(row.id, Signature(""))]
-        table.writerow([harmless(cell) for cell in (*cells, *said)])
+    for reading_id, pseudonym, created, verdict, passport, p, disagreement, camera in found:
+        shared = (verdict, passport, "" if p is None else f"{p:.4f}", "true" if disagreement else "false")
+        said = signed.get(reading_id)
+        ours = (said.by, said.label or "", said.confidence or "") if said else ("", "", "")
+        table.writerow((harmless(pseudonym), day_of(created), *shared, harmless(camera), harmless(ours[0]), *ours[1:]))
     answer = Response(stream.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=readings.csv"
     return answer
@@ -306,22 +311,45 @@ def adjust(reading_id: str) -> AnyResponse | str:
     if not form.validate_on_submit():
         return _page(reading_id, adjust_form=form)
     made = correct(reading_id, form.shift_mm, form.rotate_deg)
-    if made is None:
-        flash("It is signed: its registration stays as it is.", "alarm")
+    if isinstance(made, Closed):
+        flash(made.told, "alarm")
         return redirect(url_for("readings.reading", reading_id=reading_id))
     return redirect(url_for("uploads.job", upload_id=made))
 
 
-def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | None:
+class Closed(NamedTuple):
+    """Why a reading can be neither corrected nor signed any more: a word for programs, a sentence for people."""
+
+    kind: str
+    told: str
+
+
+SIGNED_BEFORE: Final = Closed("signed", "This reading is signed and stays as it is; add an addendum.")
+CORRECTED_BEFORE: Final = Closed(
+    "corrected",
+    "This reading's registration was corrected by hand before; go on with the corrected reading, so that one stands.",
+)
+
+
+def _closed(session: Session, reading_id: str, upload: Upload) -> Closed | None:
+    """A corrected reading that still waits counts, so that two people at once do not leave two current readings."""
+    if _is_signed(session, reading_id):
+        return SIGNED_BEFORE
+    corrected = select(Upload.id).join(Job).where(Upload.adjusts == upload.id, Job.state.not_in(("refused", "dead")))
+    return CORRECTED_BEFORE if session.scalars(corrected).first() is not None else None
+
+
+def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | Closed:
     """Queue a scan that the user of this request may see to be read with its registration moved and turned.
 
     Returns:
-        The id of the upload that stands for it, or None where the reading is signed.
+        The id of the upload that stands for it, or why this reading is corrected no more.
     """
     with database().write() as session:
         row, upload = row_of(session, reading_id)
-        if _is_signed(session, reading_id):
-            return None
+        closed = _closed(session, reading_id, upload)
+        if closed is not None:
+            return closed
         choices = upload.choices | {"shift_mm": shift_mm, "rotate_deg": rotate_deg}
         made = derive(session, settings(), upload, choices, adjusts=upload.id)
         note(session, "registration corrected", row.id, upload=made, shift_mm=shift_mm, rotate_deg=rotate_deg)
@@ -369,12 +397,13 @@ def sign(reading_id: str) -> AnyResponse | str:
         form.password.errors = [trouble]
         return _page(reading_id, sign_form=form)
     with database().write() as session:
-        row, _ = row_of(session, reading_id)
-        if not _is_signed(session, reading_id):
+        row, upload = row_of(session, reading_id)
+        closed = _closed(session, reading_id, upload)
+        if closed is None:
             made = Note(reading_id=reading_id, user_id=who().id, kind="signature", text=form.conclusion.data)
             made.label, made.confidence = form.label.data, int(form.confidence.data)
             session.add(made)
             note(session, "signed", reading_id, sha256=row.sha256, label=made.label, confidence=made.confidence)
         else:
-            flash("It was signed before; add an addendum.", "alarm")
+            flash(closed.told, "alarm")
     return redirect(url_for("readings.reading", reading_id=reading_id))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +24,9 @@ LOOK_S: Final = 1.0
 """How often the server looks whether its workers live."""
 THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
+HEAPS: Final = 2
+M_ARENA_MAX: Final = -8
+"""A parameter of glibc's `mallopt` (malloc.h)."""
 
 
 def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path] = ()) -> None:
@@ -58,6 +64,7 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
         lines = welcome_to_demo(settings, demonstration.fill(app, demo)) if demo else welcome(settings, base)
         for line in lines:
             say(line)
+        _settle()
         server.run()
     finally:
         ended.set()
@@ -66,6 +73,19 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
             child.terminate()
         for child in children:
             child.join(timeout=10)
+
+
+def _settle() -> None:
+    """Before the first answer: what is loaded by now stays, and threads share heaps.
+
+    Looking through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for
+    each thread the largest answer that a thread ever made stays in memory as often as there are threads.
+    """
+    gc.collect()
+    gc.freeze()
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, HEAPS)
 
 
 def _interrupted(*_: object) -> None:

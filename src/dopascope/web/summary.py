@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sqlalchemy import String
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from dopascope.reading import Reading
 from dopascope.report import wording
@@ -27,16 +32,32 @@ MOST_PLACES: Final = 300
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the dashboard needs of a reading, by the names of its columns."""
+class Group:
+    """How many readings of one month are alike."""
 
-    created: float
-    pseudonym: str
+    month: str
+    """Such as `2026-11`, UTC."""
     verdict: str
-    passport: str
-    disagreement: bool
-    camera: str
-    ratios: dict[str, float]
+    unusual: bool
+    count: int
+    disagreements: int
+
+
+class month_of(FunctionElement[str]):  # noqa: N801  (named like SQL's functions)
+    """The month of seconds since 1970, UTC, such as `2026-11`, as the database counts it."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(month_of, "sqlite")
+def _(element: month_of, compiler: Any, **words: Any) -> str:
+    return f"strftime('%Y-%m', {compiler.process(element.clauses, **words)}, 'unixepoch')"
+
+
+@compiles(month_of, "postgresql")
+def _(element: month_of, compiler: Any, **words: Any) -> str:
+    return f"to_char(to_timestamp({compiler.process(element.clauses, **words)}) AT TIME ZONE 'UTC', 'YYYY-MM')"
 
 
 @dataclass(frozen=True)
@@ -124,48 +145,47 @@ class Distribution:
     """The worse putamen's binding ratio of one camera's scans."""
 
     camera: str
-    values: tuple[float, ...]
+    count: int
     quartiles: tuple[float, float, float]
+    values: tuple[float, ...]
+    """In order; of very many as many as can be told apart, spread evenly over their ranks, with both ends."""
 
-    def places(self) -> tuple[float, ...]:
-        """The values as fractions of the axis from 0 to `TOP_SBR`; of very many, as many as can be told apart, spread
-        evenly over their ranks."""
-        count = len(self.values)
-        drawn = self.values
-        if count > MOST_PLACES:
-            drawn = tuple(self.values[round(rank)] for rank in np.linspace(0, count - 1, MOST_PLACES))
-        return tuple(min(1.0, max(0.0, one / TOP_SBR)) for one in drawn)
+    def strokes(self) -> str:
+        """An SVG path with a stroke for each value on an axis of 100 by 10 from 0 to `TOP_SBR`."""
+        places = np.clip(np.array(self.values) / TOP_SBR, 0, 1)
+        return "".join(f"M{0.4 + 99.2 * place:.1f} 1v8" for place in places)
 
 
-def months(rows: Sequence[Shown]) -> list[Month]:
+def months(groups: Sequence[Group]) -> list[Month]:
     """The counts of each month that has a reading, in order of time."""
-    by_month: dict[str, list[Shown]] = {}
-    for one in sorted(rows, key=lambda row: row.created):
-        by_month.setdefault(day_of(one.created)[:7], []).append(one)
-    return [
-        Month(
-            name,
-            dict(Counter(one.verdict for one in members)),
-            sum(one.passport != "in-distribution" for one in members),
-        )
-        for name, members in by_month.items()
-    ]
-
-
-def distributions(rows: Sequence[Shown]) -> list[Distribution]:
-    """The worse putamen's binding ratio by camera, most scans first."""
-    by_camera: dict[str, list[float]] = {}
-    for one in rows:
-        worse = [value for name, value in one.ratios.items() if wording.sided(name)[0] == "Putamen"]
-        if worse:
-            by_camera.setdefault(one.camera or "not stated", []).append(min(worse))
     found = []
-    for camera, values in sorted(by_camera.items(), key=lambda one: (-len(one[1]), one[0])):
-        low, middle, high = np.percentile(values, (25, 50, 75))
-        found.append(Distribution(camera, tuple(sorted(values)), (float(low), float(middle), float(high))))
+    for name in sorted({one.month for one in groups}):
+        members = [one for one in groups if one.month == name]
+        counts: Counter[str] = Counter()
+        for one in members:
+            counts[one.verdict] += one.count
+        found.append(Month(name, dict(counts), sum(one.count for one in members if one.unusual)))
     return found
+
+
+def distributions(ratios: Mapping[str, ArrayLike]) -> list[Distribution]:
+    """Of ratios by camera, the distribution of each, most scans first."""
+    found = []
+    for camera, values in ratios.items():
+        ordered = np.sort(np.asarray(values, float))
+        low, middle, high = np.percentile(ordered, (25, 50, 75)).tolist()
+        count = len(ordered)
+        if count > MOST_PLACES:
+            ordered = ordered[np.linspace(0, count - 1, MOST_PLACES).round().astype(int)]
+        found.append(Distribution(camera or "not stated", count, (low, middle, high), tuple(ordered.tolist())))
+    return sorted(found, key=lambda one: (-one.count, one.camera))
 
 
 def day_of(moment: float) -> str:
     """The day of a time, UTC."""
-    return time.strftime("%Y-%m-%d", time.gmtime(moment))
+    return _day(int(moment // 86_400))
+
+
+@lru_cache(maxsize=10_000)
+def _day(number: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(number * 86_400))

@@ -159,12 +159,36 @@ class Job(Base):
     )
 
 
+def _worse(context: Any) -> float | None:
+    return worse_putamen(context.get_current_parameters()["ratios"])
+
+
+def worse_putamen(ratios: dict[str, float] | None) -> float | None:
+    """The lower of the two putaminal binding ratios, None where neither was measured."""
+    found = [value for name, value in (ratios or {}).items() if name in ("putamen_left", "putamen_right")]
+    return min(found, default=None)
+
+
+def _urgency(context: Any) -> int:
+    given = context.get_current_parameters()
+    return urgency(bool(given.get("disagreement")), given["verdict"], given["passport"])
+
+
+def urgency(disagreement: bool, verdict: str, passport: str) -> int:
+    """How early a reading wants to be looked at: disagreements first, then uncertain ones, then unusual scans."""
+    return 4 * disagreement + 2 * (verdict == "uncertain") + (passport != "in-distribution")
+
+
 class ReadingRow(Base):
     """What the records show of a finished reading; the whole lies in its folder."""
 
     __tablename__ = "reading"
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     upload_id: Mapped[str] = mapped_column(ForeignKey("upload.id", ondelete="CASCADE"), unique=True)
+    owner_id: Mapped[str] = mapped_column(_ID, index=True)
+    """Its upload's: lists of very many readings need not ask for their uploads."""
+    current: Mapped[bool] = mapped_column(default=True)
+    """False once a reading with its registration corrected by hand has taken its place."""
     pseudonym: Mapped[str] = mapped_column(String(32), index=True)
     created: Mapped[float] = mapped_column(Float)
     verdict: Mapped[str] = mapped_column(String(16), index=True)
@@ -174,8 +198,14 @@ class ReadingRow(Base):
     camera: Mapped[str] = mapped_column(String(120), default="")
     ratios: Mapped[dict[str, float]] = mapped_column(JSON, default=dict)
     """Region -> binding ratio, of those that were measured."""
+    worse_putamen: Mapped[float | None] = mapped_column(Float, default=_worse)
+    urgency: Mapped[int] = mapped_column(Integer, default=_urgency)
+    """Follows from the columns above, as `worse_putamen` does: lists of very many readings ask for both."""
     sha256: Mapped[str] = mapped_column(String(64))
     upload: Mapped[Upload] = relationship(back_populates="reading")
+
+
+Index("reading_urgency", ReadingRow.urgency.desc(), ReadingRow.created, ReadingRow.id)
 
 
 class Note(Base):

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from dopascope.processes import settle
@@ -180,6 +180,7 @@ class Worker:
                 ReadingRow(
                     id=claim.job_id,
                     upload_id=claim.upload_id,
+                    owner_id=upload.owner_id,
                     pseudonym=pseudonym_of(identity, self.settings.secret("audit"), upload),
                     created=time.time(),
                     **shown,
@@ -187,6 +188,9 @@ class Worker:
             )
             session.flush()
             session.add(Identity(reading_id=claim.job_id, fields=identity))
+            if upload.adjusts is not None:
+                replaced = update(ReadingRow).where(ReadingRow.upload_id == upload.adjusts)
+                session.execute(replaced.values(current=False))
             self._note(session, "reading done", claim.upload_id)
 
     def _split(self, claim: queue.Claim, series: list[str]) -> None:

@@ -9,10 +9,10 @@ from typing import Any, Final
 from flask import url_for
 
 from dopascope.bundle import store
-from dopascope.errors import UsageError
+from dopascope.errors import BundleError, UsageError
 from dopascope.web import accounts, administration, audit, changes
 from dopascope.web.access import ADMINISTRATORS, SIGNED_IN, database, settings
-from dopascope.web.api.problems import refusal
+from dopascope.web.api.problems import Problem, refusal
 from dopascope.web.api.resource import PAGES, Blueprint, Paged, page_of
 from dopascope.web.api.schemas import ModelLine, QueueState, SettingLine, Trail, UserLine
 from dopascope.web.tables import ROLES, AuditEntry
@@ -26,7 +26,12 @@ CHANGE: Final = f"any(disable, enable, {', '.join(ROLES)})"
 def list_models() -> Any:
     """The readers that scans are shown to; they are added on the server's command line alone."""
     asked = store.default_readers(settings().models_dir)
-    return [asdict(one) | {"reads_each_scan": one.id in asked} for one in store.list_models(settings().models_dir)]
+    try:
+        found = store.list_models(settings().models_dir)
+    except BundleError as error:
+        # Without its path: who asks need not be an administrator.
+        raise Problem(503, error.what, kind=error.code, fields={"fix": error.fix}) from error
+    return [asdict(one) | {"reads_each_scan": one.id in asked} for one in found]
 
 
 @blueprint.operation("/users", "GET", ADMINISTRATORS, "admin")

@@ -6,10 +6,11 @@ from typing import Any
 
 from flask import url_for
 from sqlalchemy import Select
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.web import readings, storage
-from dopascope.web.access import CLINICAL, database
+from dopascope.web.access import CLINICAL, database, visible_readings, who
 from dopascope.web.api.resource import PAGES, Blueprint, page_of
 from dopascope.web.api.schemas import Looked, NewRemark, ReadingDetail, ReadingLine, Remark
 from dopascope.web.tables import Note, ReadingRow, Upload
@@ -22,21 +23,25 @@ blueprint = Blueprint("readings", "What was read, and what was said of it.")
 @blueprint.response(200, ReadingLine(many=True), headers=PAGES)
 def list_readings(asked: dict[str, Any]) -> Any:
     """Finished readings that one may see, newest first."""
-    return lines(looked_for(asked).where(ReadingRow.id.is_not(None)), asked)
+    wanted = visible_readings(who()).join(ReadingRow.upload).where(*readings.conditions(*_words(asked)))
+    return lines(wanted.order_by(Upload.created.desc(), Upload.id), asked)
 
 
 def looked_for(asked: dict[str, Any]) -> Select[Upload]:
     """What one may see of what is looked for, read or not."""
-    return readings.chosen(storage.printable(asked.get("find", "")), asked.get("verdict", ""))
+    return readings.chosen(*_words(asked))
 
 
-def lines(wanted: Select[Upload], asked: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """A page of readings, and its headers."""
+def _words(asked: dict[str, Any]) -> tuple[str, str]:
+    return storage.printable(asked.get("find", "")), asked.get("verdict", "")
+
+
+def lines(wanted: Select[ReadingRow], asked: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """A page of chosen `ReadingRow`s, and its headers."""
     with database().read() as session:
-        found, headers = page_of(session, wanted, asked)
-        rows = [(one.reading, one) for one in found if one.reading is not None]
-        signed = readings.signatures(session, [row.id for row, _ in rows])
-    return [line(row, upload, signed.get(row.id)) for row, upload in rows], headers
+        rows, headers = page_of(session, wanted.options(selectinload(ReadingRow.upload)), asked)
+        signed = readings.signatures(session, [row.id for row in rows])
+    return [line(row, row.upload, signed.get(row.id)) for row in rows], headers
 
 
 def line(row: ReadingRow, upload: Upload, signed: readings.Signature | None) -> dict[str, Any]:

@@ -234,8 +234,11 @@ class DistributionLine(Answer):
     """The worse putamen's binding ratio of one camera's scans."""
 
     camera = fields.String()
-    values = fields.List(fields.Float())
+    count = fields.Integer()
     quartiles = fields.List(fields.Float())
+    values = fields.List(
+        fields.Float(), metadata={"description": "in order; of more than 300 as many, spread evenly over their ranks"}
+    )
 
 
 class Dashboard(Answer):

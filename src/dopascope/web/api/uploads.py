@@ -82,10 +82,10 @@ def add_upload() -> Any:
 @blueprint.arguments(Correction)
 @blueprint.response(202, Accepted, headers=TAKEN)
 def correct_registration(given: dict[str, Any], reading_id: str) -> Any:
-    """Queue a scan to be read with its registration corrected by hand; 409 where the reading is signed."""
+    """Queue a scan to be read with its registration corrected by hand; 409 where signed or corrected before."""
     made = readings.correct(reading_id, tuple(given["shift_mm"]), tuple(given["rotate_deg"]))
-    if made is None:
-        raise Problem(409, "This reading is signed: its registration stays as it is.", kind="signed")
+    if isinstance(made, readings.Closed):
+        raise Problem(409, made.told, kind=made.kind)
     return accepted(made)
 
 

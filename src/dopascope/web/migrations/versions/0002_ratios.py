@@ -18,5 +18,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove it."""
-    with op.batch_alter_table("reading") as batch_op:
-        batch_op.drop_column("ratios")
+    op.drop_column("reading", "ratios")

@@ -20,5 +20,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Remove it."""
     op.drop_index("ix_upload_adjusts", "upload")
-    with op.batch_alter_table("upload") as batch_op:
-        batch_op.drop_column("adjusts")
+    op.drop_column("upload", "adjusts")

@@ -19,6 +19,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove them."""
-    with op.batch_alter_table("note") as batch_op:
-        batch_op.drop_column("confidence")
-        batch_op.drop_column("label")
+    op.drop_column("note", "confidence")
+    op.drop_column("note", "label")
