@@ -202,6 +202,7 @@ def test_every_picture_says_that_it_adds_nothing(intervals: int, scan: Volume, m
 
 
 def test_the_panels_are_the_pictures_side_by_side(scan: Volume, mask: Volume, tmp_path: Path) -> None:
+    scan = volume(scan.data - 1000)  # zero, the value outside, is brighter than any brain
     for intervals in pseudocolour_pictures.PANELS:
         write(scan, mask, tmp_path, Choices(intervals=intervals, panels=True))
     assert pseudocolour_pictures.PANELS == (7, 14, 49, 56)
@@ -264,6 +265,13 @@ def test_a_folder_never_mixes_two_scans(scan: Volume, mask: Volume, tmp_path: Pa
     (tmp_path / pseudocolour.RECORD).write_text("{")
     with pytest.raises(UsageError, match="another image"):
         write(scan, mask, tmp_path, Choices())
+
+
+def test_a_folder_of_an_image_without_a_name_is_written_once(scan: Volume, mask: Volume, tmp_path: Path) -> None:
+    nameless = Volume(scan.data, scan.grid)
+    write(nameless, mask, tmp_path, Choices())
+    with pytest.raises(UsageError, match="another image"):
+        write(nameless, mask, tmp_path, Choices())
 
 
 def test_labels_and_oblique_planes_are_told(oblique_volume: Volume, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def on_canvas(grey: ArrayLike, brain: ArrayLike, spacing_mm: tuple[float, float]
     shown: Brain = nearest & on[0][:, None] & on[1][None]
     total = weights[0] @ values @ weights[1].T
     share = weights[0] @ inside.astype(np.float64) @ weights[1].T
-    # In float32, sums that should be equal to a grey value are: an edge of two intervals would tear flat areas else.
+    # In float32, sums that should be a grey value are it: else flat areas would be torn where an interval ends.
     return np.where(shown, total / np.where(shown, share, 1), 0).astype(np.float32), shown
 
 
