@@ -44,6 +44,41 @@ def test_letters_are_grey_and_above_the_scale() -> None:
     assert letters[-1].tolist() == [255, 255, 255]
 
 
+def lightness(palette: colour.Palette) -> np.ndarray:
+    """CIE L* (CIE 15:2004, 8.2.1.1) of each entry."""
+    y = colour.luminance(palette)
+    return np.where(y > (6 / 29) ** 3, 116 * np.cbrt(y) - 16, (29 / 3) ** 3 * y)
+
+
+@pytest.mark.parametrize("count", range(2, 65))
+def test_lightness_rises_at_every_step_of_the_sequential_colours(count: int) -> None:
+    palette = colour.sequential(count)
+    assert palette.shape == (count, 3)
+    steps = np.diff(lightness(palette))
+    whole = colour.SEQUENTIAL_LAB[-1][0] - colour.SEQUENTIAL_LAB[0][0]
+    assert steps.min() > 0
+    # Equal steps but for rounding to 8 bits, which is worth up to half a unit of L* in the dark.
+    assert np.abs(steps - whole / (count - 1)).max() < 0.7
+
+
+def test_the_sequential_colours_are_those_of_the_curve_and_none_is_cut_off_or_black() -> None:
+    """Back through the formulas of CIE 15 and IEC 61966-2-1, written anew."""
+    palette = colour.sequential(64)
+    value = palette / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    ratio = linear @ to_xyz.T / (np.ones(3) @ to_xyz.T)
+    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    first, middle, last = map(np.array, colour.SEQUENTIAL_LAB)
+    t = np.linspace(0, 1, 64)[:, None]
+    assert np.abs(lab - ((1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t**2 * last)).max() < 2
+    apart = np.linalg.norm(np.diff(lab, axis=0), axis=1)
+    assert apart.min() > 2
+    assert apart.max() < 4
+    assert lightness(palette).min() > 20
+
+
 def test_outlines_have_their_own_palette_entries() -> None:
     palette = colour.grey_with_outlines()
     assert palette.shape == (256, 3)

@@ -18,6 +18,7 @@ from dopascope.cli import (
     inspect,
     models,
     normalise,
+    pseudocolour,
     quantify,
     read,
     selftest,
@@ -46,6 +47,7 @@ app.command("simulate")(simulate.simulate)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("deidentify")(deidentify.deidentify)
+app.command("pseudocolour")(pseudocolour.pseudocolour)
 app.command("audit-claim")(audit_claim.audit_claim)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)

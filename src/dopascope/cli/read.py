@@ -84,7 +84,7 @@ def read(
     from dopascope import formats
 
     image = formats.load(scan, series=series, frame=frame, strictness=strictness, limits=wanted.limits)
-    folder = out or Path(f"{_stem(scan)}-reading")
+    folder = out or Path(f"{stem(scan)}-reading")
     _prepare(folder, image)
     from dopascope.reading import Choices
 
@@ -158,7 +158,8 @@ def _prepare(folder: Path, image: Volume | SliceImage) -> None:
     provenance.check_writable(folder)
 
 
-def _stem(scan: Path) -> str:
+def stem(scan: Path) -> str:
+    """The name of a scan without the suffixes of its format."""
     name = scan.resolve().name
     for suffix in (".nii.gz", ".nii", ".dcm", ".zip", ".img", ".hdr", ".mgz", ".mgh", ".png", ".jpg", ".jpeg"):
         if name.lower().endswith(suffix):

@@ -12,6 +12,16 @@ from dopascope.score.conformal import Conformal, fit_conformal
 from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval, wilson_interval
 from dopascope.score.curves import Curve, average_precision, net_benefit, precision_recall_curve, roc_curve
 from dopascope.score.probability import Slope, adaptive_ece, brier, calibration_slope, chance_ece, log_loss
+from dopascope.score.segmentation import (
+    ObjectCounts,
+    Objects,
+    find_objects,
+    hausdorff_mm,
+    object_average_precision,
+    object_counts,
+    object_map,
+    pixel_figures,
+)
 
 __all__ = [
     "Bracket",
@@ -22,6 +32,8 @@ __all__ = [
     "Curve",
     "Difference",
     "Estimate",
+    "ObjectCounts",
+    "Objects",
     "Slope",
     "adaptive_ece",
     "auroc",
@@ -35,14 +47,20 @@ __all__ = [
     "difference_over_people",
     "estimates_of_people",
     "exact_interval",
+    "find_objects",
     "fit_bracket",
     "fit_calibration",
     "fit_conformal",
+    "hausdorff_mm",
     "holm",
     "log_loss",
     "mcnemar",
     "net_benefit",
+    "object_average_precision",
+    "object_counts",
+    "object_map",
     "paired_permutation",
+    "pixel_figures",
     "precision_recall_curve",
     "roc_curve",
     "weighted_kappa",
