@@ -25,8 +25,10 @@ LOOK_S: Final = 1.0
 THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
 HEAPS: Final = 2
+LARGE_BYTES: Final = 1 << 17
+M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
-"""A parameter of glibc's `mallopt` (malloc.h)."""
+"""Parameters of glibc's `mallopt` (malloc.h)."""
 
 
 def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path] = ()) -> None:
@@ -76,16 +78,17 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
 
 
 def _settle() -> None:
-    """Before the first answer: what is loaded by now stays, and threads share heaps.
+    """Before the first answer: what is loaded by now stays, threads share heaps, and large pieces go back at once.
 
     Looking through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for
-    each thread the largest answer that a thread ever made stays in memory as often as there are threads.
+    each thread, which keeps large pieces, the largest answers stay in memory as often as there are threads.
     """
     gc.collect()
     gc.freeze()
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_ARENA_MAX, HEAPS)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def _interrupted(*_: object) -> None:
