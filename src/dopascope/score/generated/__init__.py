@@ -6,7 +6,21 @@ docs/judging.md.
 
 from __future__ import annotations
 
+from dopascope.score.generated.frechet import Frechet, frechet, frechet_squared
+from dopascope.score.generated.kid import KernelDistance, kernel_distance, kernel_distance_value
 from dopascope.score.generated.mmd import MMD, mmd, mmd_squared
 from dopascope.score.generated.result import Measured, Result
 
-__all__ = ["MMD", "Measured", "Result", "mmd", "mmd_squared"]
+__all__ = [
+    "MMD",
+    "Frechet",
+    "KernelDistance",
+    "Measured",
+    "Result",
+    "frechet",
+    "frechet_squared",
+    "kernel_distance",
+    "kernel_distance_value",
+    "mmd",
+    "mmd_squared",
+]
