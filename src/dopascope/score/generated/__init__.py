@@ -9,18 +9,32 @@ from __future__ import annotations
 from dopascope.score.generated.frechet import Frechet, frechet, frechet_squared
 from dopascope.score.generated.kid import KernelDistance, kernel_distance, kernel_distance_value
 from dopascope.score.generated.mmd import MMD, mmd, mmd_squared
+from dopascope.score.generated.ms_ssim import (
+    Diversity,
+    Scales,
+    diversity,
+    diversity_difference,
+    fitting_scales,
+    ms_ssim,
+)
 from dopascope.score.generated.result import Measured, Result
 
 __all__ = [
     "MMD",
+    "Diversity",
     "Frechet",
     "KernelDistance",
     "Measured",
     "Result",
+    "Scales",
+    "diversity",
+    "diversity_difference",
+    "fitting_scales",
     "frechet",
     "frechet_squared",
     "kernel_distance",
     "kernel_distance_value",
     "mmd",
     "mmd_squared",
+    "ms_ssim",
 ]
