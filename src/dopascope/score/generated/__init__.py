@@ -6,6 +6,7 @@ docs/judging.md.
 
 from __future__ import annotations
 
+from dopascope.score.generated.coverage import Coverage, coverage, expected_coverage, outside, uncovered
 from dopascope.score.generated.frechet import Frechet, frechet, frechet_squared
 from dopascope.score.generated.kid import KernelDistance, kernel_distance, kernel_distance_value
 from dopascope.score.generated.mmd import MMD, mmd, mmd_squared
@@ -18,17 +19,22 @@ from dopascope.score.generated.ms_ssim import (
     ms_ssim,
 )
 from dopascope.score.generated.result import Measured, Result
+from dopascope.score.generated.wasserstein import Wasserstein, wasserstein, wasserstein_distance, wasserstein_of_each
 
 __all__ = [
     "MMD",
+    "Coverage",
     "Diversity",
     "Frechet",
     "KernelDistance",
     "Measured",
     "Result",
     "Scales",
+    "Wasserstein",
+    "coverage",
     "diversity",
     "diversity_difference",
+    "expected_coverage",
     "fitting_scales",
     "frechet",
     "frechet_squared",
@@ -37,4 +43,9 @@ __all__ = [
     "mmd",
     "mmd_squared",
     "ms_ssim",
+    "outside",
+    "uncovered",
+    "wasserstein",
+    "wasserstein_distance",
+    "wasserstein_of_each",
 ]
