@@ -7,6 +7,8 @@ docs/judging.md.
 from __future__ import annotations
 
 from dopascope.score.generated.coverage import Coverage, coverage, expected_coverage, outside, uncovered
+from dopascope.score.generated.features import Projection, principal_components, random_projection
+from dopascope.score.generated.floors import FEATURE_FIGURES, AgainstFloor, against_floor
 from dopascope.score.generated.frechet import Frechet, frechet, frechet_squared
 from dopascope.score.generated.kid import KernelDistance, kernel_distance, kernel_distance_value
 from dopascope.score.generated.mmd import MMD, mmd, mmd_squared
@@ -22,15 +24,19 @@ from dopascope.score.generated.result import Measured, Result
 from dopascope.score.generated.wasserstein import Wasserstein, wasserstein, wasserstein_distance, wasserstein_of_each
 
 __all__ = [
+    "FEATURE_FIGURES",
     "MMD",
+    "AgainstFloor",
     "Coverage",
     "Diversity",
     "Frechet",
     "KernelDistance",
     "Measured",
+    "Projection",
     "Result",
     "Scales",
     "Wasserstein",
+    "against_floor",
     "coverage",
     "diversity",
     "diversity_difference",
@@ -44,6 +50,8 @@ __all__ = [
     "mmd_squared",
     "ms_ssim",
     "outside",
+    "principal_components",
+    "random_projection",
     "uncovered",
     "wasserstein",
     "wasserstein_distance",
