@@ -11,6 +11,7 @@ from dopascope.score.generated.features import Projection, principal_components,
 from dopascope.score.generated.floors import FEATURE_FIGURES, AgainstFloor, against_floor
 from dopascope.score.generated.frechet import Frechet, frechet, frechet_squared
 from dopascope.score.generated.kid import KernelDistance, kernel_distance, kernel_distance_value
+from dopascope.score.generated.memorisation import Memorisation, copy_scores, memorisation
 from dopascope.score.generated.mmd import MMD, mmd, mmd_squared
 from dopascope.score.generated.ms_ssim import (
     Diversity,
@@ -32,11 +33,13 @@ __all__ = [
     "Frechet",
     "KernelDistance",
     "Measured",
+    "Memorisation",
     "Projection",
     "Result",
     "Scales",
     "Wasserstein",
     "against_floor",
+    "copy_scores",
     "coverage",
     "diversity",
     "diversity_difference",
@@ -46,6 +49,7 @@ __all__ = [
     "frechet_squared",
     "kernel_distance",
     "kernel_distance_value",
+    "memorisation",
     "mmd",
     "mmd_squared",
     "ms_ssim",
