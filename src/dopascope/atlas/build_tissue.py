@@ -37,7 +37,7 @@ def build() -> dict[str, NDArray[np.uint8]]:
     """
     from scipy import ndimage
 
-    grey, white, t1, grid = _source()
+    grey, white, t1, grid = source_maps()
     mask = ndimage.binary_fill_holes(t1 > 0)
     brain = mask.astype(float)
     fluid = np.clip(brain - grey - white, 0, 1)
@@ -52,7 +52,12 @@ def build() -> dict[str, NDArray[np.uint8]]:
     return {name: _half_on_mni(values, grid) for name, values in maps.items()}
 
 
-def _source() -> tuple[Floats, Floats, Floats, Grid]:
+def source_maps() -> tuple[Floats, Floats, Floats, Grid]:
+    """Grey matter, white matter and T1 of the template at 1 mm, made symmetric, 0 to 1; and their grid.
+
+    Raises:
+        MissingExtraError: nilearn is not installed.
+    """
     try:
         import nibabel
         import nilearn.datasets as datasets
