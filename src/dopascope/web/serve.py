@@ -81,8 +81,9 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
 def _settle() -> None:
     """Before the first answer: what is loaded by now stays, threads share heaps, and large pieces go back at once.
 
-    A short answer waits for a turn of Python several times; beside long ones each turn is a switch interval. Looking through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for
-    each thread, which keeps large pieces, the largest answers stay in memory as often as there are threads.
+    A short answer waits for a turn of Python several times; beside long ones each turn is a switch interval. Looking
+    through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for each
+    thread, which keeps large pieces, the largest answers stay in memory as often as there are threads.
     """
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
