@@ -28,6 +28,7 @@ $(VENV)/.web: $(VENV)/.core $(FRONT)
 
 demo: $(VENV)/.core
 	@$(BIN)/dopascope demo --out $(OUT)
+	@echo "  make serve opens the web app, for scans of your own."
 
 serve: $(VENV)/.web
 	@$(BIN)/dopascope serve
