@@ -26,7 +26,6 @@ from dopascope.web.tables import FINAL_STATES, Job, ReadingRow, Upload
 from web_installation import PASSWORD, Installation
 from web_server import Server, Visitor
 
-
 STANDSTILL_S = 6 * LEASE_S + 120
 """Longer than a lease, its tries and a slow reading: so long no job stays as it is."""
 
