@@ -201,6 +201,7 @@ def test_weights_that_are_not_the_published_ones_are_not_even_opened(tmp_path: P
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.slow
 def test_other_weights_can_be_asked_for_and_their_digests_are_kept(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "weights")
     added = add_dat_spect_ud(folder, tmp_path / "models", published_only=False)

@@ -264,6 +264,7 @@ if torch.distributed.is_initialized():  # who leaves first would make the other 
 """
 
 
+@pytest.mark.slow
 def test_two_processes_lose_as_one() -> None:
     """Without batch statistics, and with a last batch that two cannot share evenly."""
 

@@ -24,6 +24,8 @@ from dopascope.study.trained import networks_of
 from dopascope.tasks import classify
 from small_plan import SMALL
 
+pytestmark = pytest.mark.slow
+"""Networks learn for a minute here."""
 COLUMNS = ["grade_caudate_right", "grade_caudate_left", "grade_putamen_right", "grade_putamen_left"]
 GRADED = (
     SMALL.replace("top = 6.5", f"top = 6.5\ncrop = [[27, 63], [49, 85]]\ngrades = {json.dumps(COLUMNS)}")

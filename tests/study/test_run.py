@@ -272,6 +272,7 @@ def test_a_folder_that_is_no_run(command: Any, tmp_path: Path) -> None:
     assert "two runs or more" in told.stderr
 
 
+@pytest.mark.slow
 def test_further_scans_are_answered_by_the_fold_that_tests_their_person(
     simulated: Path, cache: Path, tmp_path: Path
 ) -> None:
