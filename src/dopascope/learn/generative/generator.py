@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dopascope import provenance
 from dopascope.errors import BundleError, DopascopeError, HostileError, UsageError
+from dopascope.learn.fit import memory_format
 from dopascope.learn.generative.examples import Conditions, class_numbers, value_table
 from dopascope.learn.generative.model import How, Model
 from dopascope.learn.generative.noise import ImageNoise
@@ -117,9 +118,9 @@ class Generator:
         """
         kind, name = self.model, self.plan.family
         if not kind.samplers:
-            if sampler is not None or steps not in (None, 1):
-                found = sampler if sampler is not None else f"{steps} steps"
-                raise _refused("sampler and steps", found, f"none: {name} makes an image in one step")
+            for where, given in (("sampler", sampler), ("steps", steps)):
+                if given not in (None, 1):
+                    raise _refused(where, given, f"none: {name} makes an image in one step")
         elif sampler is not None and sampler not in kind.samplers:
             raise _refused("sampler", sampler, ", ".join(kind.samplers))
         if steps is not None and not 1 <= steps <= STEPS:
@@ -176,7 +177,8 @@ def load(path: Path, *, sha256: str = "", device: str | torch.device = "cpu") ->
         told = f"{odd[0]} of shape {_shape(weights, odd[0])}"
         raise _damaged(path, "holds the weights of another model", told, f"shape {_shape(wanted, odd[0])}")
     model.load_state_dict(weights, strict=False)
-    return Generator(model.to(device).eval(), training)
+    model.to(device, memory_format=memory_format(plan.shape))  # type: ignore[call-overload]  # as in the loop
+    return Generator(model.eval(), training)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
