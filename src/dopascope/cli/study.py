@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dopascope.cli import options
 from dopascope.cli.batch_options import CacheOption, WorkersOption
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
+from dopascope.cli.telling import Teller
 from dopascope.errors import SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
-    from dopascope.batch import Outcome
-    from dopascope.learn.log import Epoch
     from dopascope.study import Plan
-
-QUIET_S: Final = 30.0
-"""Without a terminal, seconds between lines of one training."""
 
 app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
 
@@ -91,7 +85,7 @@ def run(
 
     wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
     tell(wanted)
-    teller = _Teller()
+    teller = Teller()
     watch = Watch(scan=teller.scan, training=teller.training, epoch=teller.epoch)
     try:
         figures = run_study(
@@ -240,38 +234,3 @@ def answer(figures: dict[str, Any], out: Path, json: bool) -> None:
 
 def _shown(one: dict[str, Any]) -> str:
     return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
-
-
-class _Teller:
-    """What is under way: one line that changes on a terminal; else a line a training, and one every half minute."""
-
-    def __init__(self) -> None:
-        self._name, self._line, self._told = "", "", 0.0
-
-    def scan(self, one: Outcome) -> None:
-        """A scan is registered, or failed."""
-        if one.error is not None:
-            say(f"  {one.scan.name} failed: {one.error['what']} {one.error.get('found', '')}".rstrip())
-
-    def training(self, name: str) -> None:
-        """A training begins."""
-        self.close()
-        self._name, self._told = name, time.monotonic()
-
-    def epoch(self, one: Epoch) -> None:
-        """An epoch has ended."""
-        watched = "" if one.validation_loss is None else f", watched {one.validation_loss:.4f}"
-        self._line = f"  {self._name}: epoch {one.epoch}, loss {one.train_loss:.4f}{watched}, {one.seconds:.1f} s"
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{self._line:<110}")
-            sys.stderr.flush()
-        elif time.monotonic() - self._told > QUIET_S:
-            self._told = time.monotonic()
-            say(self._line)
-            self._line = ""
-
-    def close(self) -> None:
-        """The training is over; its last line stays."""
-        if self._line:
-            say("" if sys.stderr.isatty() else self._line)
-        self._line = ""
