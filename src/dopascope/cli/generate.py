@@ -202,6 +202,57 @@ def sample(
     data(str(table))
 
 
+@app.command("judge")
+@verb
+def judge(
+    synthetic: Annotated[Path, typer.Argument(help="The folder of a synthetic cohort.", metavar="SYNTHETIC")],
+    generator: Annotated[
+        Path, typer.Option("--generator", help="The folder of the generator that drew it.", metavar="GENERATOR")
+    ],
+    cohort: CohortOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder of page and figures.", metavar="DIR")],
+    model: Annotated[
+        list[str], typer.Option("--model", help="An installed reader to ask; repeat; default: the usual ones; none.")
+    ] = [],  # noqa: B006
+    models_dir: options.ModelsDirOption = None,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Judge synthetic images by held-out people: likeness, variety, class and ratio, copies, each beside its floor.
+
+    Example: dopascope generate judge synthetic --generator gen/cvae --cohort cohort.tsv --out judged
+    """
+    _require_learn()
+    from dopascope.batch import Runner
+    from dopascope.generate.fitting import CACHE
+    from dopascope.generate.judging import judge as judged
+    from dopascope.generate.judging import material_of, shown
+    from dopascope.generate.lineage import read_lineage
+    from dopascope.generate.synthetic import read_synthetic
+    from dopascope.reading import readers
+    from dopascope.report import generated as page
+
+    lineage, images = read_lineage(generator), read_synthetic(synthetic)
+    bundles = readers.chosen(tuple(model) or None, models_dir)
+    teller = Teller()
+    material = material_of(
+        lineage,
+        cohort,
+        cache=cache or generator.parent / CACHE,
+        runner=Runner(workers),
+        progress=teller.scan,
+    )
+    found = judged(lineage, material, images, readers=bundles)
+    written = page.write(found, shown(material, images, found), out)
+    if json:
+        data(as_json(found))
+        return
+    for line in found["verdict"]:
+        data(line)
+    data(str(written))
+
+
 def _require_learn() -> None:
     from dopascope.learn.torch_file import require_learn
 

@@ -99,11 +99,25 @@ def fit(
     given = None if told is None else [place for place in told if place.scan_id in names]
     places = split_of(scans, given, wanted.fold)
     _check_buildable(wanted, sorted({str(scan.label) for scan in scans}))
-    _claim(out, places)
+    claim(out, places)
     where = cache or out.parent / CACHE
     material = gather(wanted.frame, scans, places, out / VIEWS, cache=where, runner=runner, progress=watch.scan)
-    made = _learned(wanted, material, out, watch)
-    sha256 = made.save(out / GENERATOR)
+    return fit_material(wanted, material, cohort, out, watch.epoch)
+
+
+def fit_material(
+    wanted: Wanted,
+    material: Material,
+    cohort: Path,
+    out: Path,
+    progress: Callable[[GeneratorEpoch], None] = lambda _: None,
+) -> Lineage:
+    """Fit a generator on images that are gathered already, into a folder that is `claim`ed already.
+
+    Raises:
+        UsageError, UnsuitableError: see `learn.generative.fit.fit_generator`.
+    """
+    made = _learned(wanted, material, out, progress)
     lineage = Lineage(
         folder=out,
         family=wanted.family,
@@ -112,7 +126,7 @@ def fit(
         cohort=cohort.name,
         cohort_sha256=provenance.sha256_of(cohort),
         splits_sha256=provenance.sha256_of(out / SPLITS),
-        generator_sha256=sha256,
+        generator_sha256=made.save(out / GENERATOR),
         simulated=all(str(scan.stated.manufacturer) in SIMULATED for scan in material.training.scans),
         parents=_parents(wanted, material),
         failed=tuple(one.scan.name for one in material.failed),
@@ -122,7 +136,7 @@ def fit(
     return lineage
 
 
-def _learned(wanted: Wanted, material: Material, out: Path, watch: Watch) -> Generator:
+def _learned(wanted: Wanted, material: Material, out: Path, progress: Callable[[GeneratorEpoch], None]) -> Generator:
     side = material.training
     images = padded(side.tensor())
     conditions = material.conditions(wanted.conditions, side)
@@ -141,7 +155,7 @@ def _learned(wanted: Wanted, material: Material, out: Path, watch: Watch) -> Gen
         wanted.recipe,
         seed=wanted.seed,
         folder=out,
-        progress=watch.epoch,
+        progress=progress,
         augment=wanted.augment,
         look=Look(see, every=wanted.grid_every, each=EACH),
     )
@@ -169,8 +183,13 @@ def _check_buildable(wanted: Wanted, classes: Sequence[str]) -> None:
     build(Plan(wanted.family, shape, tuple(classes), wanted.conditions, wanted.settings))
 
 
-def _claim(out: Path, places: Sequence[Place]) -> None:
-    """Make `out` this fold's, or see that it is."""
+def claim(out: Path, places: Sequence[Place]) -> None:
+    """Make `out` this fold's, or see that it is.
+
+    Raises:
+        UsageError: it is another's.
+        OSError: it cannot be written.
+    """
     written = out / SPLITS
     if written.is_file():
         if read_splits(written) != list(places):

@@ -157,7 +157,7 @@ def _weights(name: str) -> dict[str, Floats]:
     regions: dict[str, NDArray[np.float32]] = {"reference": atlas.reference_mask(REFERENCE).astype(np.float32)}
     for side in SIDES:
         regions[f"caudate_{side}"] = parts[f"caudate_{side}"]
-        regions[f"putamen_{side}"] = sum((parts[f"{part}_{side}"] for part in PUTAMEN), np.float32(0))
+        regions[f"putamen_{side}"] = np.sum([parts[f"{part}_{side}"] for part in PUTAMEN], axis=0)
     cut = tuple(slice(*ends) for ends in known.crop)
     found = {}
     for region, weight in regions.items():

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope.batch.drive import Outcome, Runner
-from dopascope.batch.viewing import Seen, ViewSettings, see
+from dopascope.batch.viewing import ViewSettings, see
 from dopascope.cohort import CohortScan, leaks, read_cohort
 from dopascope.cohort.splits import Place, k_fold
 from dopascope.errors import UnsuitableError, UsageError
@@ -167,14 +167,12 @@ def gather(
     view = frame.sight.view
     seen = see(taken, [view], views, ViewSettings(), cache=cache, runner=runner, progress=progress)
     images = frame.sight.images(seen.views[view], [one["references"] for one in seen.records]).numpy()
-    rows = {
-        role: [row for row, scan in enumerate(seen.scans) if roles[scan.name] == role] for role in ("train", "test")
-    }
-    return Material(frame, _side(seen, images, rows["train"]), _side(seen, images, rows["test"]), seen.failed)
 
+    def side(role: str) -> Side:
+        rows = [row for row, scan in enumerate(seen.scans) if roles[scan.name] == role]
+        return Side([seen.scans[row] for row in rows], images[rows])
 
-def _side(seen: Seen, images: NDArray[np.float32], rows: list[int]) -> Side:
-    return Side([seen.scans[row] for row in rows], images[rows])
+    return Material(frame, side("train"), side("test"), seen.failed)
 
 
 def _people(scans: Sequence[CohortScan]) -> int:
