@@ -176,7 +176,6 @@ def sample(
     from dopascope.generate.lineage import read_lineage
     from dopascope.generate.synthetic import sample as draw
 
-    lineage = read_lineage(generator)
     if (count is None) == (not label):
         raise UsageError(
             "It is not said how many images to draw.",
@@ -185,6 +184,7 @@ def sample(
             expected="one of the two",
             fix="Give --count 64, or --class PD=32 --class control=32.",
         )
+    lineage = read_lineage(generator)
     fixed = dict(_pair("--condition", one) for one in condition)
     request = Request(
         counts=shares(count, lineage.parents) if count else {name: _whole("--class", n) for name, n in _pairs(label)},

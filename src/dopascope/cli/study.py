@@ -47,6 +47,22 @@ LeaveOutOption = Annotated[
     str | None,
     typer.Option("--leave-out", help="A fold for each camera or site, instead of the plan's.", metavar="camera|site"),
 ]
+WithOption = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        help="Extra training images of every network: cvae, gan, ddpm, rflow or ldm fitted in each fold; repeated, the "
+        "matched null; or none.",
+        metavar="NAME",
+    ),
+]
+ShareOption = Annotated[float, typer.Option("--share", help="Extra images for each scan, with --with.", metavar="X")]
+AloneOption = Annotated[
+    bool, typer.Option("--alone", help="With --with: learn from the synthetic images alone, test on real scans.")
+]
+GeneratorEpochsOption = Annotated[
+    int | None, typer.Option("--generator-epochs", help="Of the generator, with --with.", metavar="N")
+]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 MapsOption = Annotated[Path, typer.Option("--out", help="Folder of the maps.", metavar="DIR")]
 MethodOption = Annotated[
@@ -68,6 +84,10 @@ def run(
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
     leave_out: LeaveOutOption = None,
+    with_: WithOption = None,
+    share: ShareOption = 1.0,
+    alone: AloneOption = False,
+    generator_epochs: GeneratorEpochsOption = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
     json: options.JsonOption = False,
@@ -83,7 +103,8 @@ def run(
     from dopascope.study import changed, load
     from dopascope.study.run import Watch, run_study
 
-    wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
+    extra = _extra(with_, share, alone, generator_epochs)
+    wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out, extra=extra)
     tell(wanted)
     teller = Teller()
     watch = Watch(scan=teller.scan, training=teller.training, epoch=teller.epoch)
@@ -200,6 +221,22 @@ def explain_scan(
             f"{line['area_inside_striatum']:.0%}), likeness to untrained networks {sane['correlation']:.2f}"
             + ("" if sane["passed"] else ": DOES NOT FOLLOW WHAT WAS LEARNED")
         )
+
+
+def _extra(name: str | None, share: float, alone: bool, epochs: int | None) -> dict[str, Any] | None:
+    """What the options say of extra images, for the plan to check."""
+    if name in (None, "none"):
+        if alone or epochs is not None:
+            raise UsageError(
+                "There are no extra images to learn from.",
+                where="--alone, --generator-epochs",
+                found=f"--with {name or 'none'}",
+                expected="--with and the name of a family",
+                fix="Name one, or leave these options out.",
+            )
+        return None
+    found: dict[str, Any] = {"source": name, "share": share, "alone": alone}
+    return found if epochs is None else found | {"epochs": epochs}
 
 
 def _require_learn() -> None:

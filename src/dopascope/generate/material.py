@@ -70,19 +70,28 @@ class Material:
         Raises:
             UsageError: there is no such condition.
         """
-        if odd := sorted(set(names) - set(CONDITIONS)):
-            raise UsageError(
-                "There is no such condition.",
-                where="--condition",
-                found=odd[0],
-                expected=", ".join(CONDITIONS),
-                fix="Correct the name.",
-            )
+        check_conditions(names)
         known = {
             "age": [np.nan if scan.age is None else scan.age for scan in side.scans],
             "sbr": self.frame.quantities(side.images)["putamen"].tolist() if len(side.images) else [],
         }
         return {name: known[name] for name in names}
+
+
+def check_conditions(names: Sequence[str]) -> None:
+    """Refuse conditions that no image here has.
+
+    Raises:
+        UsageError: there is no such condition.
+    """
+    if odd := sorted(set(names) - set(CONDITIONS)):
+        raise UsageError(
+            "There is no such condition.",
+            where="--condition",
+            found=odd[0],
+            expected=", ".join(CONDITIONS),
+            fix="Correct the name.",
+        )
 
 
 def split_of(scans: Sequence[CohortScan], places: Sequence[Place] | None, fold: str) -> list[Place]:

@@ -22,6 +22,7 @@ from dopascope.learn.log import Epoch, log_text
 from dopascope.learn.recipe import Recipe
 from dopascope.learn.weights import first_weights
 from dopascope.nets import NETWORKS, known
+from dopascope.study.extra import with_extra
 from dopascope.study.material import Material, sight_of
 from dopascope.study.plan import NetworkMember, TabularMember
 from dopascope.tasks import classify
@@ -119,14 +120,22 @@ def ask_network(
     net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
     recipe = Recipe(**member.training.model_dump())
     grades = material.grades(member)
-    prior = float(material.positive[train].mean())
-    trained = classify.train(
-        net,
+    learned = with_extra(
+        member.extra,
         images[train],
         material.positive[train],
+        None if grades is None else grades[train],
+        seed=seed,
+        folder=folder,
+    )
+    prior = float(learned.positive.mean())
+    trained = classify.train(
+        net,
+        learned.images,
+        learned.positive,
         recipe,
         seed=seed,
-        grades=None if grades is None else grades[train],
+        grades=learned.grades,
         augment=member.augment,
         watched=(images[seen], material.positive[seen]) if len(seen) else None,
         folder=folder,
@@ -145,6 +154,7 @@ def ask_network(
         "seconds": round(sum(one.seconds for one in trained.log), 1),
         "weights_sha256": weights_sha256(net),
         "last": asdict(trained.log[-1]),
+        **learned.facts,
     }
     tested, graded = classify.logits_and_grades(net, images[test])
     asked = Asked(classify.logits(net, images[train]), tested, graded if member.grades else None, facts)
@@ -174,7 +184,8 @@ def ask_tabular(
 
 def _key(member: NetworkMember, seed: int, source: str, rows: Sequence[Sequence[str]]) -> str:
     """Of everything that a finished training belongs to; `rows` are names of scans, so their order counts."""
-    known = [member.model_dump(mode="json"), seed, source, rows]
+    # Without extra images the key is what it was before there were any, so that finished runs stay finished.
+    known = [member.model_dump(mode="json", exclude={"extra"} if member.extra is None else None), seed, source, rows]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
