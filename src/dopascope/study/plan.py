@@ -284,7 +284,7 @@ def changed(
     leave_out: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan with other first weights, time limit, number of epochs or extra images for every network, or other folds.
+    """The plan with other first weights, time limit, epochs or extra images for every network, or other folds.
 
     What was changed stands in the plan as such.
 
