@@ -70,7 +70,7 @@ def test_every_image_says_synthetic_and_where_it_came_from(drawn: Path, lineage:
         assert row["parents"] == parents
         header = nibabel.load(drawn / row["path"]).header  # type: ignore[attr-defined]
         assert bytes(header["descrip"]).startswith(b"SYNTHETIC dopascope " + lineage.generator_sha256[:16].encode())
-        assert bytes(header["intent_name"]) == b"SYNTHETIC"
+        assert bytes(header["intent_name"]).rstrip(b"\0") == b"SYNTHETIC"
     assert not ({row["participant_id"] for row in told} & set(made.training.people))
     assert not any(scan.is_dat for scan in read_cohort(drawn / "cohort.tsv"))
 

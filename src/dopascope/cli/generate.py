@@ -16,6 +16,7 @@ from dopascope.cli.telling import Teller
 from dopascope.errors import SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
+    from dopascope.generate.judging import FeatureSet
     from dopascope.learn.generative.fit import GeneratorEpoch
     from dopascope.learn.generative.plan import Setting
 
@@ -215,6 +216,15 @@ def judge(
         list[str], typer.Option("--model", help="An installed reader to ask; repeat; default: the usual ones; none.")
     ] = [],  # noqa: B006
     models_dir: options.ModelsDirOption = None,
+    inception: Annotated[
+        str | None,
+        typer.Option(
+            "--inception", help="Also FID and KID: imagenet, or a file with InceptionV3's weights.", metavar="NAME|FILE"
+        ),
+    ] = None,
+    weights_dir: Annotated[
+        Path | None, typer.Option("--weights-dir", help="Folder of published weights.", metavar="DIR")
+    ] = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
     json: options.JsonOption = False,
@@ -235,6 +245,7 @@ def judge(
 
     lineage, images = read_lineage(generator), read_synthetic(synthetic)
     bundles = readers.chosen(tuple(model) or None, models_dir)
+    further = [] if inception is None else [_inception(inception, weights_dir, lineage.frame)]
     teller = Teller()
     material = material_of(
         lineage,
@@ -243,7 +254,7 @@ def judge(
         runner=Runner(workers),
         progress=teller.scan,
     )
-    found = judged(lineage, material, images, readers=bundles)
+    found = judged(lineage, material, images, readers=bundles, further=further)
     written = page.write(found, shown(material, images, found), out)
     if json:
         data(as_json(found))
@@ -251,6 +262,15 @@ def judge(
     for line in found["verdict"]:
         data(line)
     data(str(written))
+
+
+def _inception(weights: str, folder: Path | None, frame: str) -> FeatureSet:
+    from dopascope.generate.frames import frame as known_frame
+    from dopascope.generate.network_features import inception
+    from dopascope.learn.torch_file import require_learn
+
+    require_learn("FID", ("torch", "timm"))
+    return inception(known_frame(frame), weights, folder)
 
 
 def _require_learn() -> None:

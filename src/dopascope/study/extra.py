@@ -93,7 +93,7 @@ def _drawn(
     grown = padded(images)
     names = [CLASSES[int(one)] for one in positive]
     recipe = GeneratorRecipe(epochs=extra.epochs, batch=BATCH, learning_rate=extra.learning_rate)
-    plan = plan_for(extra.source, grown, names, **extra.settings)
+    plan = plan_for(extra.source, grown, names, None, **extra.settings)
     made = fit_generator(plan, grown, names, None, recipe, seed=extra.seed + seed, folder=folder / FOLDER)
     asked: Sequence[str] = [CLASSES[place] for place, count in counts.items() for _ in range(count)]
     drawn = cut_back(made.sample(asked, seed=extra.seed + seed), images.shape[1:]).clamp(0, 1)
