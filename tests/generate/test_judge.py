@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dopascope.bundle import store
 from dopascope.cohort import CohortScan
 from dopascope.errors import LeakError, UnsuitableError, UsageError
+from dopascope.generate.classes import reader
 from dopascope.generate.judging import judge, shown
 from dopascope.generate.lineage import Lineage
 from dopascope.generate.material import Material, Side
 from dopascope.generate.synthetic import Synthetic
 from dopascope.report import generated as page
-from made_material import person
+from made_material import material, person
 
 
 def synthetic(lineage: Lineage, made: Material, images: NDArray[np.float32], labels: list[str]) -> Synthetic:
@@ -148,6 +150,30 @@ def test_a_test_that_finds_no_planted_image_says_so(lineage: Lineage, made: Mate
         told = copies.copies(grey, images)
     assert told["control"]["named"] == 0
     assert "FAILED" in told["sentences"][-1]
+
+
+def test_a_reader_is_asked_where_the_frame_holds_what_it_looks_at(
+    lineage: Lineage, made: Material, tmp_path: Path
+) -> None:
+    bundle = store.load(store.SHIPPED_READER, tmp_path)
+    whole = material("slab", training=1, held_out=6)
+    side = whole.held_out
+    same = synthetic(lineage, whole, side.images, side.labels)
+    found = reader(bundle, whole, same)
+    assert found["why_not"] == ""
+    for line in found["classes"]:
+        assert line["synthetic"] == line["held_out"]
+        assert line["synthetic"]["n"] == 3
+    swapped = [{"PD": "control", "control": "PD"}[one] for one in side.labels]
+    other = reader(bundle, whole, synthetic(lineage, whole, side.images, swapped))
+    by_label = {line["label"]: line for line in found["classes"]}
+    for line in other["classes"]:
+        theirs = {"PD": "control", "control": "PD"}[line["label"]]
+        assert line["synthetic"] == by_label[theirs]["held_out"]
+    assert by_label["PD"]["synthetic"]["mean_p"] > by_label["control"]["synthetic"]["mean_p"]
+    cut = reader(bundle, made, synthetic(lineage, made, *others(8)))
+    assert "frames that hold it: slab" in cut["why_not"]
+    assert cut["classes"] == []
 
 
 def test_the_page_says_it_all_and_nothing_is_fetched(

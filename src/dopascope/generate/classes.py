@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dopascope import score
 from dopascope.bundle import Bundle
 from dopascope.errors import InputError
-from dopascope.generate.frames import FRAMES, QUANTITIES, TOP
+from dopascope.generate.frames import FRAMES, INTENSITY, QUANTITIES, TOP
 from dopascope.generate.material import Material, Side
 from dopascope.generate.synthetic import Synthetic
 from dopascope.score import generated as figures
@@ -122,6 +122,8 @@ def reader(bundle: Bundle, material: Material, synthetic: Synthetic) -> dict[str
     if material.frame not in whole:
         names = ", ".join(one.name for one in whole) or "none"
         return told | {"why_not": f"it looks at the whole {view}; frames that hold it: {names}"}
+    if bundle.spec.input.intensity != INTENSITY:
+        return told | {"why_not": f"it scales images by {bundle.spec.input.intensity}, these are scaled by {INTENSITY}"}
     try:
         said = {kind: _said(bundle, side) for kind, side in (("held_out", material.held_out), ("synthetic", synthetic))}
     except InputError as error:
