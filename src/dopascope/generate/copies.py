@@ -58,16 +58,15 @@ def copies(material: Material, images: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _sentences(found: Any, planted: int, named: int, seen: bool) -> list[str]:
+    counted = f"{len(found.copies)} of {found.n_generated} images above the copy score's threshold"
     if found.verdict == "memorises":
-        first = (
-            f"Memorisation: SHOWN (p {found.p:.3f}): {len(found.copies)} of {found.n_generated} images are nearer to "
-            f"{found.originals} training images than chance allows, or all of them are nearer than to held-out ones."
+        nearer = (
+            f"distances to training over those to held-out images are {found.closeness.value:.2f} of what chance gives"
         )
+        how = counted if found.p_copies < found.p_closer else nearer
+        first = f"Memorisation: SHOWN (p {found.p:.3f}): {how}. Look at the pairs."
     else:
-        first = (
-            f"Memorisation: not shown (p {found.p:.3f}), {len(found.copies)} of {found.n_generated} images above the "
-            "copy score's threshold. This is no proof of privacy."
-        )
+        first = f"Memorisation: not shown (p {found.p:.3f}), {counted}. This is no proof of privacy."
     if seen:
         control = f"Positive control: with {planted} planted training images the test says so and names {named}."
     else:

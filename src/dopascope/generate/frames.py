@@ -119,7 +119,7 @@ FRAMES: Final[Mapping[str, Frame]] = {
             "slab_12mm",
             ((13, 77), (14, 78)),
             *_SLAB,
-            "the same, 64 x 64 pixels with striatum and occipital cortex",
+            "the 12 mm through the striatum, 64 x 64 pixels of 2 mm with striatum and occipital cortex",
         ),
         _flat("slices", "rgb_slices", (), RGB_SLICES[0], 2.0, "slices 40, 41 and 42 of 2 mm, 91 x 109 pixels (S1, S3)"),
         _solid(

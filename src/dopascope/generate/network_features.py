@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from dopascope.errors import UsageError
@@ -55,7 +56,7 @@ def inception(frame: Frame, weights: str = "imagenet", folder: Path | None = Non
             fix="Name one, or leave the option out.",
         )
     fill(net, state, known(NETWORK), where=source)
-    backbone = net.backbone.eval()
+    backbone = cast(nn.Module, net.backbone).eval()
     mean, spread = (torch.tensor(one).reshape(1, 3, 1, 1) for one in (MEAN, SPREAD))
 
     def features(images: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -65,7 +66,7 @@ def inception(frame: Frame, weights: str = "imagenet", folder: Path | None = Non
         with torch.inference_mode():
             for part in grey.split(AT_ONCE):
                 large = functional.interpolate(part, (SIDE, SIDE), mode="bilinear", antialias=True)
-                found.append(backbone((large.expand(-1, 3, -1, -1) - mean) / spread))  # type: ignore[operator]
+                found.append(backbone((large.expand(-1, 3, -1, -1) - mean) / spread))
         return torch.cat(found).double().numpy()
 
     return FeatureSet(f"InceptionV3 ({source}): these are FID and KID", features)

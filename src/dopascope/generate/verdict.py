@@ -20,7 +20,7 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
     else:
         lines.append(
             f"Likeness: MMD {against['value']['value']:.3g} against a floor of {against['floor']['value']:.3g} between "
-            f"real halves; no distance to put it beside: {against['why_not']}."
+            f"real halves, p {first['mmd']['p']:.3f} that there is no difference; no share: {against['why_not']}."
         )
     if "all" in found["diversity"]:
         pair = found["diversity"]["all"]

@@ -77,7 +77,10 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
                 (label, [_tile(one, f"synthetic {label}") for one in planes], _tiles(shown.real.get(label, ()), label))
                 for label, planes in shown.synthetic.items()
             ],
-            features=[(one["features"], _figure_rows(one), _coverage(one["coverage"])) for one in found["features"]],
+            features=[
+                (one["features"], _figure_rows(one), _coverage(one["coverage"]), _no_share(one))
+                for one in found["features"]
+            ],
             diversity=[
                 (name, _measured(pair["synthetic"]["mean"], 3), _measured(pair["real"]["mean"], 3))
                 for name, pair in found["diversity"].items()
@@ -135,9 +138,17 @@ def _figure_rows(one: Mapping[str, Any]) -> list[tuple[str, str, str, str, str, 
     for name, title in FIGURES.items():
         against = one["against"][name]
         cells = (_scaled(against["value"]), _scaled(against["floor"]), _scaled(against["reference"]))
-        share = _measured(against["share"], 2) if against["share"] else against["why_not"]
-        found.append((title, alone.get(name, wording.NONE), *cells, share))
+        found.append((title, alone.get(name, wording.NONE), *cells, _measured(against["share"], 2)))
     return found
+
+
+def _no_share(one: Mapping[str, Any]) -> str:
+    """Why figures have no share of the way."""
+    names: dict[str, list[str]] = {}
+    for name, title in FIGURES.items():
+        if one["against"][name]["share"] is None:
+            names.setdefault(one["against"][name]["why_not"], []).append(title)
+    return "; ".join(f"No share of {', '.join(titles)}: {why}" for why, titles in names.items())
 
 
 def _coverage(one: Mapping[str, Any]) -> str:
