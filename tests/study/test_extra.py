@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dopascope.cohort.splits import read_splits
 from dopascope.errors import UsageError
 from dopascope.learn.fit import NO_GRADE
 from dopascope.learn.generative.generator import load
+from dopascope.report.study_compare import compare_runs
 from dopascope.study.extra import with_extra
 from dopascope.study.plan import Extra, changed, parse, to_toml
+from dopascope.study.run import run_study
 from small_plan import SMALL
 
 TINY = {"width": 8, "latent": 3, "halvings": 2}
@@ -114,3 +118,25 @@ def test_extra_images_that_cannot_be_meant_are_refused(extra: dict[str, object],
     with pytest.raises(UsageError) as caught:
         changed(parse(SMALL, where="test"), extra=extra)
     assert field in caught.value.where
+
+
+@pytest.mark.slow  # registers 24 scans, where no other test of studies did
+def test_a_study_with_synthetic_images_beside_its_matched_null(simulated: Path, cache: Path, tmp_path: Path) -> None:
+    runs = []
+    for source in ("repeated", "cvae"):
+        extra = {"source": source, "epochs": 2, "settings": TINY if source == "cvae" else {}}
+        plan = changed(parse(SMALL, where="test"), extra=extra)
+        runs.append(tmp_path / source)
+        figures = run_study(plan, simulated, runs[-1], cache=cache)
+        assert run_study(plan, simulated, runs[-1], cache=cache, resume=True) == figures
+    roles = read_splits(runs[1] / "splits.tsv")
+    assert (runs[0] / "splits.tsv").read_bytes() == (runs[1] / "splits.tsv").read_bytes()
+    for fold in sorted({place.fold for place in roles}):
+        learned = [place.label for place in roles if place.fold == fold and place.role == "train"]
+        told = [json.loads((run / f"fold-{fold}" / "slab-seed-1" / "facts.json").read_text()) for run in runs]
+        assert [one["extra"]["images"] for one in told] == [len(learned)] * 2
+        expected = {"negative": learned.count("control"), "positive": learned.count("PD")}
+        assert told[1]["extra"]["learned_from"] == expected
+        assert [one["last"]["epoch"] for one in told] == [2, 2]
+    compared = compare_runs(runs)
+    assert compared["scans"] == 24
