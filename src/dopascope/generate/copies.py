@@ -71,8 +71,8 @@ def _sentences(found: Any, planted: int, named: int, seen: bool) -> list[str]:
         control = f"Positive control: with {planted} planted training images the test says so and names {named}."
     else:
         control = (
-            f"Positive control FAILED: {planted} planted training images were not found ({named} named), so that "
-            "'not shown' says nothing here; hold more people out."
+            f"Positive control FAILED: {planted} planted training images, {named} of them above the threshold, are not "
+            "more than chance allows, so that 'not shown' says nothing here; hold more people out."
         )
     return [first, control]
 
