@@ -74,7 +74,7 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
             f=found,
             moment=wording.moment(found["created"]),
             rows=[
-                (label, [_tile(one, f"synthetic {label}") for one in planes], _tiles(shown.real.get(label, ()), label))
+                (label, _tiles(planes, label, synthetic=True), _tiles(shown.real.get(label, ()), label))
                 for label, planes in shown.synthetic.items()
             ],
             features=[
@@ -93,7 +93,7 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
             memory=_memory(found["memorisation"]["result"]),
             pairs=[
                 (
-                    _tile(one.synthetic, "synthetic image"),
+                    _tile(one.synthetic, "synthetic image", synthetic=True),
                     _tile(one.training, "nearest training image"),
                     _tile(one.held_out, "nearest held-out image"),
                     f"{one.copy_score:.2f}",
@@ -105,12 +105,13 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
     )
 
 
-def _tiles(planes: Sequence[Plane], label: str) -> list[Tile]:
-    return [_tile(one, f"real {label}") for one in planes]
+def _tiles(planes: Sequence[Plane], label: str, *, synthetic: bool = False) -> list[Tile]:
+    kind = "synthetic" if synthetic else "real"
+    return [_tile(one, f"{kind} {label}", synthetic=synthetic) for one in planes]
 
 
-def _tile(plane: Plane, alt: str) -> Tile:
-    return Tile("", alt, picture(plane), 0.0, 0.0)
+def _tile(plane: Plane, alt: str, *, synthetic: bool = False) -> Tile:
+    return Tile("", alt, picture(plane, synthetic=synthetic), 0.0, 0.0)
 
 
 def _measured(one: Mapping[str, float] | None, digits: int) -> str:

@@ -49,9 +49,12 @@ def grid(rows: Mapping[str, Sequence[Plane]], title: str) -> bytes:
     return stream.getvalue()
 
 
-def picture(plane: Plane) -> Any:
-    """One plane `(I, J)` on the hot scale as a palette picture, `SIDE` pixels along its longer side."""
-    from PIL import Image
+def picture(plane: Plane, *, synthetic: bool = True) -> Any:
+    """One plane `(I, J)` on the hot scale as a palette picture, `SIDE` pixels along its longer side.
+
+    With R and L for the subject's right and left, and SYNTHETIC, burnt in.
+    """
+    from PIL import Image, ImageDraw, ImageFont
 
     shown = tiles.radiological(plane)
     zoom = SIDE / max(shown.shape)
@@ -59,4 +62,10 @@ def picture(plane: Plane) -> Any:
     enlarged = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BICUBIC), np.float32)
     image = Image.fromarray(tiles.levels(enlarged, DISPLAY_TOP, 256))
     image.putpalette(colour.hot_iron().tobytes())
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=12)
+    draw.text((3, 2), "R", fill=255, font=font, anchor="lt")
+    draw.text((size[0] - 3, 2), "L", fill=255, font=font, anchor="rt")
+    if synthetic:
+        draw.text((size[0] // 2, size[1] - 3), WORD, fill=255, font=font, anchor="mb")
     return image
