@@ -95,9 +95,9 @@ def test_a_drawing_that_was_stopped_ends_with_the_same_bytes(
         written.append(path)
         original(path, *given)
 
-    original = drawing._write
+    original = drawing.write_image
     with monkeypatch.context() as patched:
-        patched.setattr(drawing, "_write", stopping)
+        patched.setattr(drawing, "write_image", stopping)
         with pytest.raises(StopError):
             sample(lineage, REQUEST, out)
     with pytest.raises(UsageError, match="no folder of synthetic images") as caught:

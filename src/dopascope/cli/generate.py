@@ -264,6 +264,42 @@ def judge(
     data(str(written))
 
 
+@app.command("change")
+@verb
+def change(
+    scan: options.ScanArgument,
+    generator: Annotated[
+        Path, typer.Option("--generator", help="A generator fitted with --condition sbr.", metavar="GENERATOR")
+    ],
+    label: Annotated[str, typer.Option("--class", help="The scan's class.", metavar="LABEL")],
+    sbr: Annotated[
+        list[float], typer.Option("--sbr", help="Ratio of the lower putamen to change to; repeat.", metavar="X")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the changed images.", metavar="DIR")],
+    age: Annotated[float | None, typer.Option("--age", help="In years, for generators that know it.")] = None,
+    json: options.JsonOption = False,
+) -> None:
+    """One scan as it would look with another ratio: what a generator has learned of severity, not a prognosis.
+
+    Example: dopascope generate change scan.nii.gz --generator gen/cvae --class PD --sbr 0.5 --sbr 1.5 --out changed
+    """
+    _require_learn()
+    from dopascope.generate import changing
+    from dopascope.generate.frames import frame as known_frame
+    from dopascope.generate.lineage import read_lineage
+
+    lineage = read_lineage(generator)
+    image, sha256 = changing.image_of(scan, known_frame(lineage.frame))
+    changed = changing.change(lineage, image, label, sbr, age=age)
+    said = changing.write(changed, lineage, out, source_sha256=sha256)
+    if json:
+        data(as_json(said))
+        return
+    say(f"SYNTHETIC images: {said['meaning']}.")
+    for one in said["images"]:
+        data(f"{out / one['file']}: asked {one['asked']:.2f}, found {one['found']:.2f}, the scan {said['present']:.2f}")
+
+
 def _inception(weights: str, folder: Path | None, frame: str) -> FeatureSet:
     from dopascope.generate.frames import frame as known_frame
     from dopascope.generate.network_features import inception

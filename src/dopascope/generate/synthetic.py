@@ -99,7 +99,7 @@ def sample(
             )
             images = cut_back(drawn, known.shape).clamp(0, 1).numpy()
             for number, (path, image) in enumerate(zip(paths[part], images, strict=True), start):
-                _write(out / path, known, image, _note(lineage, request, number))
+                write_image(out / path, known, image, _note(lineage, request, number))
         progress(min(start + AT_ONCE, len(names)), kept)
     _write_table(out, lineage, request, wanted, names, paths)
     return out / TABLE
@@ -143,7 +143,8 @@ def _data(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(image.data[::-1, ::-1].T[:, :, None] * np.float32(TOP / LEVELS))
 
 
-def _write(path: Path, known: Frame, image: NDArray[np.float32], note: str) -> None:
+def write_image(path: Path, known: Frame, image: NDArray[np.float32], note: str) -> None:
+    """Write one image `(C, I, J[, K])`, 0 to 1, as NIfTI or PNG with the band, `note` in its header."""
     volume = known.volume(image)
     data = marked(volume.data, TOP)
     if path.suffix == ".png":
