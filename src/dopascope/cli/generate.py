@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from dopascope.cli import options
+from dopascope.cli import generate_judged, options
 from dopascope.cli.batch_options import CacheOption, WorkersOption
 from dopascope.cli.progress import showing
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
@@ -16,7 +16,6 @@ from dopascope.cli.telling import Teller
 from dopascope.errors import SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
-    from dopascope.generate.judging import FeatureSet
     from dopascope.learn.generative.fit import GeneratorEpoch
     from dopascope.learn.generative.plan import Setting
 
@@ -27,7 +26,6 @@ app = typer.Typer(
     name="generate", help="Fit generators of synthetic images, draw from them, and judge them.", no_args_is_help=True
 )
 
-CohortOption = Annotated[Path, typer.Option("--cohort", help="The cohort table.", metavar="cohort.tsv")]
 GeneratorArgument = Annotated[Path, typer.Argument(help="The folder of a fitted generator.", metavar="GENERATOR")]
 NamedOption = Annotated[
     list[str], typer.Option("--set", help="A setting of the family's networks; repeat.", metavar="NAME=VALUE")
@@ -37,7 +35,7 @@ NamedOption = Annotated[
 @app.command("fit")
 @verb
 def fit(
-    cohort: CohortOption,
+    cohort: generate_judged.CohortOption,
     out: Annotated[Path, typer.Option("--out", help="Folder of the generator, new or to go on with.", metavar="DIR")],
     family: Annotated[str, typer.Option("--family", help="cvae, gan, ddpm, rflow or ldm.", metavar="NAME")] = "cvae",
     frame: Annotated[
@@ -79,7 +77,7 @@ def fit(
     Examples: dopascope generate fit --cohort cohort.tsv --family cvae --out gen/cvae;
     dopascope generate fit --cohort cohort.tsv --family rflow --condition sbr --splits splits.tsv --fold 2 --out gen/rf
     """
-    _require_learn()
+    generate_judged.require_learn()
     from dopascope.batch import Runner
     from dopascope.generate.fitting import Wanted, Watch
     from dopascope.generate.fitting import fit as fit_cohort
@@ -172,7 +170,7 @@ def sample(
     Examples: dopascope generate sample gen/cvae --count 64 --seed 7 --out synthetic;
     dopascope generate sample gen/rf --class PD=32 --condition sbr=1.2 --steps 15 --guidance 2 --out low
     """
-    _require_learn()
+    generate_judged.require_learn()
     from dopascope.generate.asking import Request, shares
     from dopascope.generate.lineage import read_lineage
     from dopascope.generate.synthetic import sample as draw
@@ -203,116 +201,8 @@ def sample(
     data(str(table))
 
 
-@app.command("judge")
-@verb
-def judge(
-    synthetic: Annotated[Path, typer.Argument(help="The folder of a synthetic cohort.", metavar="SYNTHETIC")],
-    generator: Annotated[
-        Path, typer.Option("--generator", help="The folder of the generator that drew it.", metavar="GENERATOR")
-    ],
-    cohort: CohortOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder of page and figures.", metavar="DIR")],
-    model: Annotated[
-        list[str], typer.Option("--model", help="An installed reader to ask; repeat; default: the usual ones; none.")
-    ] = [],  # noqa: B006
-    models_dir: options.ModelsDirOption = None,
-    inception: Annotated[
-        str | None,
-        typer.Option(
-            "--inception", help="Also FID and KID: imagenet, or a file with InceptionV3's weights.", metavar="NAME|FILE"
-        ),
-    ] = None,
-    weights_dir: Annotated[
-        Path | None, typer.Option("--weights-dir", help="Folder of published weights.", metavar="DIR")
-    ] = None,
-    workers: WorkersOption = 2,
-    cache: CacheOption = None,
-    json: options.JsonOption = False,
-) -> None:
-    """Judge synthetic images by held-out people: likeness, variety, class and ratio, copies, each beside its floor.
-
-    Example: dopascope generate judge synthetic --generator gen/cvae --cohort cohort.tsv --out judged
-    """
-    _require_learn()
-    from dopascope.batch import Runner
-    from dopascope.generate.fitting import CACHE
-    from dopascope.generate.judging import judge as judged
-    from dopascope.generate.judging import material_of, shown
-    from dopascope.generate.lineage import read_lineage
-    from dopascope.generate.synthetic import read_synthetic
-    from dopascope.reading import readers
-    from dopascope.report import generated as page
-
-    lineage, images = read_lineage(generator), read_synthetic(synthetic)
-    bundles = readers.chosen(tuple(model) or None, models_dir)
-    further = [] if inception is None else [_inception(inception, weights_dir, lineage.frame)]
-    teller = Teller()
-    material = material_of(
-        lineage,
-        cohort,
-        cache=cache or generator.parent / CACHE,
-        runner=Runner(workers),
-        progress=teller.scan,
-    )
-    found = judged(lineage, material, images, readers=bundles, further=further)
-    written = page.write(found, shown(material, images, found), out)
-    if json:
-        data(as_json(found))
-        return
-    for line in found["verdict"]:
-        data(line)
-    data(str(written))
-
-
-@app.command("change")
-@verb
-def change(
-    scan: options.ScanArgument,
-    generator: Annotated[
-        Path, typer.Option("--generator", help="A generator fitted with --condition sbr.", metavar="GENERATOR")
-    ],
-    label: Annotated[str, typer.Option("--class", help="The scan's class.", metavar="LABEL")],
-    sbr: Annotated[
-        list[float], typer.Option("--sbr", help="Ratio of the lower putamen to change to; repeat.", metavar="X")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the changed images.", metavar="DIR")],
-    age: Annotated[float | None, typer.Option("--age", help="In years, for generators that know it.")] = None,
-    json: options.JsonOption = False,
-) -> None:
-    """One scan as it would look with another ratio: what a generator has learned of severity, not a prognosis.
-
-    Example: dopascope generate change scan.nii.gz --generator gen/cvae --class PD --sbr 0.5 --sbr 1.5 --out changed
-    """
-    _require_learn()
-    from dopascope.generate import changing
-    from dopascope.generate.frames import frame as known_frame
-    from dopascope.generate.lineage import read_lineage
-
-    lineage = read_lineage(generator)
-    image, sha256 = changing.image_of(scan, known_frame(lineage.frame))
-    changed = changing.change(lineage, image, label, sbr, age=age)
-    said = changing.write(changed, lineage, out, source_sha256=sha256)
-    if json:
-        data(as_json(said))
-        return
-    say(f"SYNTHETIC images: {said['meaning']}.")
-    for one in said["images"]:
-        data(f"{out / one['file']}: asked {one['asked']:.2f}, found {one['found']:.2f}, the scan {said['present']:.2f}")
-
-
-def _inception(weights: str, folder: Path | None, frame: str) -> FeatureSet:
-    from dopascope.generate.frames import frame as known_frame
-    from dopascope.generate.network_features import inception
-    from dopascope.learn.torch_file import require_learn
-
-    require_learn("FID", ("torch", "timm"))
-    return inception(known_frame(frame), weights, folder)
-
-
-def _require_learn() -> None:
-    from dopascope.learn.torch_file import require_learn
-
-    require_learn("Generating", ("torch", "monai", "einops", "lightning_fabric"))
+app.command("judge")(generate_judged.judge)
+app.command("change")(generate_judged.change)
 
 
 def _pairs(given: Sequence[str]) -> list[tuple[str, str]]:
