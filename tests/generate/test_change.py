@@ -19,15 +19,15 @@ from dopascope.generate.material import Material
 from made_material import WANTED, places
 
 
-def test_the_ratio_moves_as_asked_and_stays_where_nothing_is(lineage: Lineage, made: Material) -> None:
+def test_nothing_asked_is_nothing_changed_and_what_came_is_read_off_again(lineage: Lineage, made: Material) -> None:
+    """That ratios move as asked, of a generator that learned for long enough, is in tests/learn/test_counterfactual."""
     image = made.held_out.images[0]
     present = float(made.frame.quantities(image[None])["putamen"][0])
-    found = change(lineage, image, made.held_out.labels[0], [present - 1.0, present - 0.5, present])
+    found = change(lineage, image, made.held_out.labels[0], [present - 1.0, present])
     assert found.present == pytest.approx(present)
-    assert np.array_equal(found.images[2], image)
-    assert found.found[0] < found.found[1] < found.found[2]
-    away = np.abs(found.images[0] - image)[0, :, :20].mean()  # behind the striatum
-    assert away < 0.2 * np.abs(found.images[0] - image)[0, 15:50, 36:64].mean()
+    assert np.array_equal(found.images[1], image)
+    assert not np.array_equal(found.images[0], image)
+    assert found.found == made.frame.quantities(np.stack(found.images))["putamen"].tolist()
 
 
 def test_every_file_says_synthetic(lineage: Lineage, made: Material, tmp_path: Path) -> None:
