@@ -28,21 +28,24 @@ class Tissue(IntEnum):
     """Thalamus, pallidum, accumbens and others, where a source names them."""
     CEREBELLAR_GREY = 8
     CEREBELLAR_WHITE = 9
-    STEM = 10
-    OUTER_FLUID = 11
-    MENINGES = 12
-    BONE = 13
-    MARROW = 14
-    FAT = 15
-    SKIN = 16
-    MUSCLE = 17
-    EYE = 18
-    MUCOSA = 19
-    SINUS = 20
+    MIDBRAIN = 10
+    PONS = 11
+    STEM = 12
+    """Medulla; the whole brain stem, where a source does not part it."""
+    OUTER_FLUID = 13
+    MENINGES = 14
+    BONE = 15
+    MARROW = 16
+    FAT = 17
+    SKIN = 18
+    MUSCLE = 19
+    EYE = 20
+    MUCOSA = 21
+    SINUS = 22
     """Air within the head."""
-    CORD = 21
-    VESSEL = 22
-    SOFT = 23
+    CORD = 23
+    VESSEL = 24
+    SOFT = 25
 
 
 BRAIN: Final = tuple(one for one in Tissue if Tissue.AIR < one <= Tissue.STEM)

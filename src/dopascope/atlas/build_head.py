@@ -19,10 +19,24 @@ from dopascope.volume import Grid
 
 Mask = NDArray[np.bool_]
 
-MIDBRAIN: Final = ((0.0, 19.0), (-38.0, -12.0), (-20.0, -5.0))
-PONS: Final = ((0.0, 20.0), (-40.0, -14.0), (-42.0, -20.0))
-MEDULLA: Final = ((0.0, 12.0), (-50.0, -24.0), (-72.0, -42.0))
-"""Boxes (|x|, y, z, mm) in which white matter belongs to the brain stem; behind it lies the cerebellum."""
+Line = tuple[float, float, float]
+"""Value at a place, that place, and the value's rise per mm from there."""
+
+MIDBRAIN_TOP: Final[Line] = (-1.0, -29.0, -0.62)
+PONS_TOP: Final[Line] = (-14.0, -40.0, -0.34)
+PONS_END: Final[Line] = (-48.0, -29.0, -0.34)
+"""Height z over y of the planes that part the brain stem, on the template's own T1: posterior commissure to mammillary
+bodies; lower edge of the quadrigeminal plate to the superior pontine notch; and, parallel to it, the inferior pontine
+notch (the lines of the MR parkinsonism index, Quattrone et al., Radiology 2008, doi 10.1148/radiol.2453071703)."""
+MIDBRAIN_SIDES: Final = ((-42.0, -8.0), 18.0, (0.6, -20.0), (0.6, -18.0))
+PONS_SIDES: Final = ((-41.0, -11.0), 17.0, (1.2, -33.0), (0.9, -20.0))
+"""From y to y; half width; how it narrows per mm behind, and before, a y (mm)."""
+MEDULLA_HALF_WIDTH: Final = 13.0
+MEDULLA_BACK: Final[Line] = (-45.0, -48.0, 0.3)
+"""y over z behind which the cerebellum lies."""
+MEDULLA_FRONT: Final = -18.0
+THIN_MM: Final = 2.3
+"""Bridges between the stem and its neighbours thinner than twice this are cut."""
 TENTORIUM: Final = (-4.0, 0.42, 0.35)
 """Height of the tentorium in the midline at y = -40, its rise with y, and its fall with |x| (mm, mm per mm); from the
 template's own T1."""
@@ -44,17 +58,47 @@ def build() -> NDArray[np.uint8]:
     labels[hull & ~tissue & boxed] = Tissue.VENTRICLE
     labels[tissue] = np.where(grey > white, Tissue.GREY, Tissue.WHITE)[tissue]
     _cerebellum(labels, points)
-    for box in (MIDBRAIN, PONS, MEDULLA):
-        labels[_inside(points, box) & tissue & (white >= grey)] = Tissue.STEM
+    _stem(labels, tissue, points)
     _deep(labels, grid)
     return labels[grid.shape[0] // 2 :]
 
 
-def _inside(points: NDArray[np.float64], box: tuple[tuple[float, float], ...]) -> Mask:
+def _stem(labels: NDArray[np.uint8], tissue: Mask, points: NDArray[np.float64]) -> None:
+    """Midbrain, pons and medulla (`STEM`): tissue between planes, in one piece."""
+    from scipy import ndimage
+
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
-    inside: Mask = np.ones(x.shape, bool)
-    for values, (low, high) in zip((x, y, z), box, strict=True):
-        inside &= (values >= low) & (values < high)
+    top, middle, end = (_on(line, y) for line in (MIDBRAIN_TOP, PONS_TOP, PONS_END))
+    parts = {
+        Tissue.MIDBRAIN: (z < top) & (z >= middle) & _between_sides(x, y, *MIDBRAIN_SIDES),
+        Tissue.PONS: (z < middle) & (z >= end) & _between_sides(x, y, *PONS_SIDES),
+        Tissue.STEM: (z < end) & (x < MEDULLA_HALF_WIDTH) & (y > _on(MEDULLA_BACK, np.minimum(z, MEDULLA_BACK[1]))),
+    }
+    parts[Tissue.STEM] &= y < MEDULLA_FRONT
+    whole = np.any(list(parts.values()), axis=0) & tissue
+    ball = np.linalg.norm(np.indices((5, 5, 5)) - 2, axis=0) <= THIN_MM
+    pieces, _ = ndimage.label(ndimage.binary_erosion(whole, ball))
+    largest = int(np.bincount(pieces[pieces > 0]).argmax())
+    kept = ndimage.binary_dilation(pieces == largest, ball) & whole
+    for part, inside in parts.items():
+        labels[inside & kept] = part
+
+
+def _on(line: Line, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    value, place, rise = line
+    return value + rise * (at - place)
+
+
+def _between_sides(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    reach: tuple[float, float],
+    half_width: float,
+    behind: tuple[float, float],
+    before: tuple[float, float],
+) -> Mask:
+    narrowing = np.maximum(behind[0] * (behind[1] - y), before[0] * (y - before[1]))
+    inside: Mask = (y > reach[0]) & (y < reach[1]) & (x < half_width - np.maximum(narrowing, 0))
     return inside
 
 

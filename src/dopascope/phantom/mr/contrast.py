@@ -23,6 +23,8 @@ _LIKE: Final[Mapping[Tissue, Tissue]] = MappingProxyType(
         T.CAUDATE: T.GREY,
         T.PUTAMEN: T.GREY,
         T.DEEP: T.GREY,
+        T.MIDBRAIN: T.WHITE,
+        T.PONS: T.WHITE,
         T.STEM: T.WHITE,
         T.CORD: T.WHITE,
         T.VENTRICLE: T.FLUID,
