@@ -14,20 +14,12 @@ from numpy.typing import NDArray
 from dopascope.atlas.brain import Tissue
 from dopascope.atlas.build_tissue import VENTRICLES, source_maps
 from dopascope.atlas.hull import brain_hull
+from dopascope.atlas.stem import Line, height, stem_parts
 from dopascope.provenance import replacing
 from dopascope.volume import Grid
 
 Mask = NDArray[np.bool_]
 
-Line = tuple[float, float, float]
-"""Value at a place, that place, and the value's rise per mm from there."""
-
-MIDBRAIN_TOP: Final[Line] = (-1.0, -29.0, -0.62)
-PONS_TOP: Final[Line] = (-14.0, -40.0, -0.34)
-PONS_END: Final[Line] = (-48.0, -29.0, -0.34)
-"""Height z over y of the planes that part the brain stem, on the template's own T1: posterior commissure to mammillary
-bodies; lower edge of the quadrigeminal plate to the superior pontine notch; and, parallel to it, the inferior pontine
-notch (the lines of the MR parkinsonism index, Quattrone et al., Radiology 2008, doi 10.1148/radiol.2453071703)."""
 MIDBRAIN_SIDES: Final = ((-42.0, -8.0), 18.0, (0.6, -20.0), (0.6, -18.0))
 PONS_SIDES: Final = ((-41.0, -11.0), 17.0, (1.2, -33.0), (0.9, -20.0))
 """From y to y; half width; how it narrows per mm behind, and before, a y (mm)."""
@@ -68,25 +60,19 @@ def _stem(labels: NDArray[np.uint8], tissue: Mask, points: NDArray[np.float64]) 
     from scipy import ndimage
 
     x, y, z = np.abs(points[..., 0]), points[..., 1], points[..., 2]
-    top, middle, end = (_on(line, y) for line in (MIDBRAIN_TOP, PONS_TOP, PONS_END))
-    parts = {
-        Tissue.MIDBRAIN: (z < top) & (z >= middle) & _between_sides(x, y, *MIDBRAIN_SIDES),
-        Tissue.PONS: (z < middle) & (z >= end) & _between_sides(x, y, *PONS_SIDES),
-        Tissue.STEM: (z < end) & (x < MEDULLA_HALF_WIDTH) & (y > _on(MEDULLA_BACK, np.minimum(z, MEDULLA_BACK[1]))),
+    back = height(MEDULLA_BACK, np.minimum(z, MEDULLA_BACK[1]))
+    part = stem_parts(points)
+    beside = {
+        Tissue.MIDBRAIN: _between_sides(x, y, *MIDBRAIN_SIDES),
+        Tissue.PONS: _between_sides(x, y, *PONS_SIDES),
+        Tissue.STEM: (x < MEDULLA_HALF_WIDTH) & (y < MEDULLA_FRONT) & (y > back),
     }
-    parts[Tissue.STEM] &= y < MEDULLA_FRONT
-    whole = np.any(list(parts.values()), axis=0) & tissue
+    whole = np.any([(part == name) & within for name, within in beside.items()], axis=0) & tissue
     ball = np.linalg.norm(np.indices((5, 5, 5)) - 2, axis=0) <= THIN_MM
     pieces, _ = ndimage.label(ndimage.binary_erosion(whole, ball))
     largest = int(np.bincount(pieces[pieces > 0]).argmax())
     kept = ndimage.binary_dilation(pieces == largest, ball) & whole
-    for part, inside in parts.items():
-        labels[inside & kept] = part
-
-
-def _on(line: Line, at: NDArray[np.float64]) -> NDArray[np.float64]:
-    value, place, rise = line
-    return value + rise * (at - place)
+    labels[kept] = part[kept]
 
 
 def _between_sides(
