@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -49,6 +51,17 @@ class Tissue(IntEnum):
 
 
 BRAIN: Final = tuple(one for one in Tissue if Tissue.AIR < one <= Tissue.STEM)
+STRUCTURES: Final[Mapping[str, tuple[Tissue, int]]] = MappingProxyType(
+    {
+        "caudate_left": (Tissue.CAUDATE, -1),
+        "caudate_right": (Tissue.CAUDATE, 1),
+        "putamen_left": (Tissue.PUTAMEN, -1),
+        "putamen_right": (Tissue.PUTAMEN, 1),
+        "midbrain": (Tissue.MIDBRAIN, 0),
+        "pons": (Tissue.PONS, 0),
+    }
+)
+"""What volumes are given of: name -> label and side (-1 left, 1 right, 0 both)."""
 BRAIN_1MM: Final = Grid((197, 233, 189), np.array([[1.0, 0, 0, -98], [0, 1, 0, -134], [0, 0, 1, -72], [0, 0, 0, 1]]))
 
 
@@ -65,3 +78,18 @@ def template_brain() -> LabelMap:
     whole.setflags(write=False)
     names = {int(one): one.name.lower() for one in BRAIN}
     return LabelMap(whole, BRAIN_1MM, names=names, history=(Step("atlas.template_brain"),))
+
+
+def structure(labels: LabelMap, name: str) -> NDArray[np.bool_]:
+    """Voxels (I, J, K) of one of `STRUCTURES`; the side is told by the world's x.
+
+    Raises:
+        KeyError: `name` is not one of `STRUCTURES`.
+    """
+    tissue, side = STRUCTURES[name]
+    found: NDArray[np.bool_] = labels.data == tissue
+    if side and found.any():
+        index = np.argwhere(found)
+        wrong = index[labels.grid.to_world(index)[:, 0] * side <= 0]
+        found[tuple(wrong.T)] = False
+    return found

@@ -69,7 +69,7 @@ class Anatomy:
     axes: tuple[float, float, float]
     """Size along x, y, z relative to the template."""
     parts: Mapping[str, float]
-    """Structure (`brain.STRUCTURES`) -> volume relative to the template's at this size."""
+    """Structure (`atlas.brain.STRUCTURES`) -> volume relative to the template's at this size."""
     ventricles: float
     """The same of the ventricles."""
     cortex_lost: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,22 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import formats
-from dopascope.atlas.brain import BRAIN, BRAIN_1MM, Tissue, template_brain
+from dopascope.atlas.brain import BRAIN, BRAIN_1MM, STRUCTURES, Tissue, structure, template_brain
 from dopascope.atlas.stem import stem_parts
 from dopascope.errors import UnsuitableError
 from dopascope.phantom.mr.heads import from_freesurfer, placed
 from dopascope.phantom.mr.warp import LATTICE, Basis, Floats, Floats32
 from dopascope.volume import LabelMap, Volume
-
-STRUCTURES: Final[Mapping[str, tuple[Tissue, int]]] = {
-    "caudate_left": (Tissue.CAUDATE, -1),
-    "caudate_right": (Tissue.CAUDATE, 1),
-    "putamen_left": (Tissue.PUTAMEN, -1),
-    "putamen_right": (Tissue.PUTAMEN, 1),
-    "midbrain": (Tissue.MIDBRAIN, 0),
-    "pons": (Tissue.PONS, 0),
-}
-"""Name -> its label and side (-1 left, 1 right, 0 both)."""
 
 REACH_MM: Final = 12.0
 """So far outside a structure its growth or loss is felt."""
@@ -48,9 +37,9 @@ class Brain:
 
     labels: LabelMap
 
-    def count(self, structure: str) -> int:
+    def count(self, name: str) -> int:
         """Voxels of a structure, which are mm3."""
-        return int(self._of(structure).sum())
+        return int(structure(self.labels, name).sum())
 
     @cached_property
     def known(self) -> tuple[str, ...]:
@@ -65,7 +54,7 @@ class Brain:
     @cached_property
     def points(self) -> dict[str, Floats]:
         """Structure -> (N, 3) mm, evenly chosen voxels."""
-        return {name: self._chosen(self._of(name), POINTS) for name in self.known}
+        return {name: self._chosen(structure(self.labels, name), POINTS) for name in self.known}
 
     @cached_property
     def bases(self) -> dict[str, Basis]:
@@ -139,22 +128,14 @@ class Brain:
         flat[self.cortex_order[:lost]] = Tissue.FLUID
         return found
 
-    def _of(self, structure: str) -> NDArray[np.bool_]:
-        tissue, side = STRUCTURES[structure]
-        found: NDArray[np.bool_] = self.labels.data == tissue
-        if side:
-            x = self.labels.grid.affine[0, 0] * np.arange(found.shape[0]) + self.labels.grid.affine[0, 3]
-            found = found & (x * side > 0)[:, None, None]
-        return found
-
     def _chosen(self, mask: NDArray[np.bool_], wanted: int) -> Floats:
         index = np.argwhere(mask)
         return self.labels.grid.to_world(index[np.linspace(0, len(index) - 1, min(wanted, len(index))).astype(int)])
 
-    def _mode(self, structure: str) -> Floats32:
+    def _mode(self, name: str) -> Floats32:
         from scipy.spatial import cKDTree
 
-        voxels = self.labels.grid.to_world(np.argwhere(self._of(structure)))
+        voxels = self.labels.grid.to_world(np.argwhere(structure(self.labels, name)))
         middle = voxels.mean(0)
         knots = LATTICE.centres_mm().reshape(-1, 3)
         apart, _ = cKDTree(voxels).query(knots, distance_upper_bound=REACH_MM)
