@@ -24,6 +24,7 @@ LOOK_S: Final = 1.0
 """How often the server looks whether its workers live."""
 THREADS: Final = 32
 """Requests that are answered at the same time; a page that watches a job holds one."""
+SWITCH_S: Final = 0.001
 HEAPS: Final = 2
 LARGE_BYTES: Final = 1 << 17
 M_MMAP_THRESHOLD: Final = -3
@@ -80,9 +81,11 @@ def serve(settings: Settings, say: Callable[[str], None], *, demo: Sequence[Path
 def _settle() -> None:
     """Before the first answer: what is loaded by now stays, threads share heaps, and large pieces go back at once.
 
-    Looking through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for
-    each thread, which keeps large pieces, the largest answers stay in memory as often as there are threads.
+    A short answer waits for a turn of Python several times; beside long ones each turn is a switch interval. Looking
+    through all that is loaded for cycles, again and again, takes longer than most answers; and with a heap for each
+    thread, which keeps large pieces, the largest answers stay in memory as often as there are threads.
     """
+    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -27,7 +27,7 @@ View = TypeVar("View", bound=Callable[..., object])
 ROOT: Final = f"{PREFIX}/v1"
 LARGEST_JSON: Final = 64 * 1024
 """Bytes of a JSON body."""
-PAGE: Final = 50
+PAGE: Final = 25
 LARGEST_PAGE: Final = 200
 
 
