@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dopascope.atlas.hull import DEFINITION
 from dopascope.errors import UnsuitableError
 from dopascope.space import canonical, resample
 from dopascope.volume import Grid, LabelMap, Step, Volume
@@ -64,6 +65,16 @@ class BrainMask:
     whole: bool
     """Whether the field of view holds the whole brain."""
     checks: tuple[Check, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the mask, as JSON-ready data."""
+        return {
+            "definition": DEFINITION,
+            "volume_ml": round(self.volume_ml, 1),
+            "whole": self.whole,
+            "planes": list(self.planes),
+            "checks": [asdict(one) for one in self.checks],
+        }
 
 
 def find_brain(
@@ -211,13 +222,11 @@ def _cleaned(p: Floats, pixel_mm: float) -> Mask:
 def _holds_whole(found: Mask, field: Mask) -> bool:
     """Whether brain ends within the field of view on all sides but the lowest, where the cord goes on."""
     for axis in range(3):
-        rows = np.flatnonzero(np.moveaxis(field, axis, 0).any((1, 2)))
-        ends = (rows[0], rows[-1])
-        brain = np.moveaxis(found, axis, 0).any((1, 2))
-        area = np.moveaxis(found, axis, 0).sum((1, 2))
-        for end in ends:
-            if brain[end] and area[end] > 0.15 * area.max():
-                return False
+        others = tuple(a for a in range(3) if a != axis)
+        rows = np.flatnonzero(field.any(others))
+        area = np.asarray(found.sum(others), float)
+        if max(area[rows[0]], area[rows[-1]]) > 0.15 * area.max():
+            return False
     return True
 
 
@@ -241,5 +250,4 @@ def _on_scan(found: Mask, p: Floats, grid: Grid, own: Grid) -> Mask:
 
     near = ndimage.binary_dilation(found, iterations=2)
     smooth = np.where(found, np.maximum(p, 0.51), np.where(near, np.minimum(p, 0.49), 0)).astype(np.float32)
-    mask = resample(Volume(smooth, grid), own).data > 0.5
-    return np.asarray(mask, bool)
+    return np.asarray(resample(Volume(smooth, grid), own).data > 0.5, bool)
