@@ -18,6 +18,7 @@ from dopascope.errors import UsageError
 from dopascope.learn import checkpoint
 from dopascope.learn.fit import fabric
 from dopascope.learn.log import Epoch
+from dopascope.learn.sampling import seed_of
 
 Loss = Literal["cross-entropy", "cross-entropy+dice"]
 
@@ -78,18 +79,30 @@ def fit_segmenter(
     *,
     watched: Slices | None = None,
     folder: Path | None = None,
+    identity: str = "",
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> list[Epoch]:
-    """Train `net` in place with Adam and a one-cycle rate; returns the log.
+    """Train `net` in place with AdamW and a one-cycle rate; returns the log.
 
-    With a folder, each epoch's end is kept there, and the same call goes on from it.
+    With a folder, each epoch's end is kept there, and the same call goes on from it; on the CPU it ends with the same
+    weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
+
+    Args:
+        net: takes (B, 1, I, J), gives logits (B, 2, I, J); its first weights are the caller's.
+        train: what is learned from: an endless stream, of which every epoch takes the next slices, or a fixed set, of
+            which every epoch takes a new order.
+        recipe: how.
+        watched: judged after each epoch, never learned from.
+        folder: of checkpoint and log.
+        identity: what the slices are, where their number does not tell them from those of another training.
+        progress: told of every epoch.
     """
     device = fabric(recipe.precision)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimiser = device.setup(
         net, torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     )
-    key = hashlib.sha256(repr((recipe, len(train))).encode()).hexdigest()
+    key = hashlib.sha256(f"{(recipe, len(train))!r}{identity}".encode()).hexdigest()
     state = (checkpoint.load(folder, key, net, optimiser) if folder else None) or checkpoint.State()
     while len(state.log) < recipe.epochs:
         started = time.monotonic()
@@ -100,6 +113,7 @@ def fit_segmenter(
             rate = _rate(recipe, epoch * recipe.steps + step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
+            torch.manual_seed(seed_of(recipe.seed, epoch, step + 1))  # of drop-out
             images = images.to(device.device).contiguous(memory_format=torch.channels_last)
             masks = masks.to(device.device)
             loss, correct = _loss(model(images).float(), masks, recipe.loss)
@@ -143,9 +157,8 @@ def _batches(slices: Slices, recipe: SegmentRecipe, epoch: int) -> Iterator[tupl
     """Batches of one epoch: the next slices of a stream, or a new order of a fixed set."""
     order = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
     wanted = recipe.steps * recipe.batch
-    first = epoch * wanted
-    if first + wanted <= len(slices):
-        numbers = list(range(first, first + wanted))
+    if recipe.epochs * wanted < len(slices):
+        numbers = list(range(epoch * wanted, (epoch + 1) * wanted))
     else:
         rounds = -(-wanted // len(slices))
         numbers = torch.cat([torch.randperm(len(slices), generator=order) for _ in range(rounds)])[:wanted].tolist()
@@ -168,7 +181,7 @@ def _loss(logits: Tensor, masks: Tensor, kind: Loss) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, slices: Slices, recipe: SegmentRecipe) -> tuple[float, float]:
-    """Mean loss, and mean Dice of the foreground over slices that have any."""
+    """Mean cross-entropy of the pixels, and the Dice of the brain, its pixels pooled over all slices."""
     was = net.training
     net.eval()
     device = next(net.parameters()).device
