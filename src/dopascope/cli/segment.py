@@ -1,4 +1,4 @@
-"""`dopascope segment apply SCAN`: the brain in a scan."""
+"""`dopascope segment`: the brain in a scan; `segment_fit` trains networks that find it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dopascope.cli import options
+from dopascope.cli import options, segment_fit
 from dopascope.cli.read import stem
 from dopascope.cli.talk import as_json, data, say, verb
 from dopascope.formats.registry import Strictness
@@ -15,6 +15,8 @@ from dopascope.formats.registry import Strictness
 app = typer.Typer(no_args_is_help=True, help="Find the brain in a scan; train a network that does.")
 MASK: Final = "brain_mask.nii.gz"
 RECORD: Final = "brain_mask.json"
+
+app.command("fit")(segment_fit.fit)
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="A segmenter by its name; default: the one that ships.", metavar="NAME")
