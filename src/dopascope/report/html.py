@@ -82,12 +82,13 @@ def _fixed() -> dict[str, Any]:
         "display_top": wording.significant(figures.DISPLAY_TOP),
         "colour_bar": tiles.colour_bar(),
         "scale_ticks": content.scale_ticks(figures.DISPLAY_TOP),
-        "outline_colours": [(name, _css(rgb)) for name, rgb in colour.OUTLINES.items()],
-        "evidence_colours": [_css(colour.SPEAKS_FOR_REDUCED), _css(colour.SPEAKS_FOR_NORMAL)],
+        "outline_colours": [(name, css(rgb)) for name, rgb in colour.OUTLINES.items()],
+        "evidence_colours": [css(colour.SPEAKS_FOR_REDUCED), css(colour.SPEAKS_FOR_NORMAL)],
     }
 
 
-def _css(rgb: tuple[int, int, int]) -> str:
+def css(rgb: tuple[int, int, int]) -> str:
+    """A colour as style sheets write it."""
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 

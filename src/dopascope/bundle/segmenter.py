@@ -1,0 +1,63 @@
+"""The brain of a scan by an installed segmenter, or by the one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope.bundle import store, view
+from dopascope.bundle.brain import BrainMask, find_brain
+from dopascope.errors import UnsuitableError, UsageError
+from dopascope.volume import SliceImage, Volume
+
+SHIPPED_SEGMENTER: Final = "dopascope-brain"
+THREADS: Final = 2
+
+
+def brain_of(
+    scan: Volume | SliceImage,
+    model: str | None = None,
+    models_dir: str | Path | None = None,
+    *,
+    threads: int = THREADS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> BrainMask:
+    """The brain in a scan of any contrast.
+
+    Args:
+        scan: with three axes.
+        model: name of a segmenter; the one that ships where none is named.
+        models_dir: where models are installed.
+        threads: cores that may be used.
+        progress: told of each plane.
+
+    Raises:
+        UsageError: there is no such model, or it is no segmenter.
+        UnsuitableError: a picture, or no brain that could be one.
+    """
+    if isinstance(scan, SliceImage):
+        raise UnsuitableError(
+            "A picture of one slice has no volume to find a brain in.",
+            where=scan.source.path if scan.source else "",
+            found="a picture",
+            expected="a scan with three axes (NIfTI, MGZ, DICOM)",
+            fix="Give the scan that the picture was cut from.",
+        )
+    bundle = store.load(model or SHIPPED_SEGMENTER, models_dir, threads=threads)
+    if bundle.spec.kind != "segmenter":
+        raise UsageError(
+            "This model does not find brains.",
+            where=bundle.id,
+            found=bundle.spec.kind,
+            expected="segmenter",
+            fix="Choose a segmenter (dopascope models list).",
+        )
+
+    def ask(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        return bundle.run(slices)[view.BRAIN][:, 0]
+
+    return find_brain(scan, ask, progress=progress)
