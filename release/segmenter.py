@@ -1,7 +1,8 @@
-"""Trains the shipped brain segmenter: python release/segmenter.py --out DIR [--labels ASEG ...] [--epochs N].
+"""Trains the brain segmenter that ships, and writes its bundle: python release/segmenter.py --out DIR --labels ASEG ...
 
 Heads are painted around the template's brain and around the brains of `--labels` (FreeSurfer's aseg files, under a
-licence that permits it); no scan's intensities are seen. Run again to go on.
+licence that permits it); no scan's intensities are seen. Run again to go on. With `--bundle DIR` the trained network
+is written as a bundle, its checkpoint's figures in its card.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
+from dopascope import provenance
+from dopascope.convert.segmenter_bundle import SegmenterNamed, bundle_of_segmenter
 from dopascope.learn.log import Epoch
 from dopascope.learn.segment import SegmentRecipe, fit_segmenter
 from dopascope.tasks.painted import FirstSlices, painted_heads
@@ -18,6 +23,7 @@ from dopascope.tasks.segment import PaintedSlices, new_segmenter
 
 SEED = 20261129
 WATCHED = 64
+ID = "dopascope-brain"
 
 
 def main() -> None:
@@ -25,14 +31,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
-    parser.add_argument("--encoder", default="resnet18")
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--slices-per-epoch", type=int, default=1600)
-    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--bundle", type=Path, help="new folder of the bundle")
+    parser.add_argument("--encoder", default="tu-regnetx_002")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--slices-per-epoch", type=int, default=1008)
+    parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--precision", default="32")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     heads = painted_heads(chosen.out / "heads", chosen.labels, SEED)
@@ -48,9 +55,24 @@ def main() -> None:
         loss="cross-entropy+dice",
     )
     watched = FirstSlices.of(PaintedSlices(heads, SEED + 1, chosen.size), WATCHED)
-    fit_segmenter(
+    log = fit_segmenter(
         net, PaintedSlices(heads, SEED, chosen.size), recipe, watched=watched, folder=chosen.out, progress=say
     )
+    if chosen.bundle:
+        named = SegmenterNamed(
+            id=ID,
+            title="dopascope's brain segmenter (painted heads only)",
+            trained_on="painted heads around the ICBM 152 template's brain and label maps under the MIT licence; "
+            "no scan's intensities",
+            details=f"{len(heads)} heads, {chosen.epochs} epochs of {recipe.steps * recipe.batch} slices of "
+            f"{chosen.size} x {chosen.size} pixels in random contrasts, encoder {chosen.encoder}, {recipe.loss}, "
+            f"seed {SEED}; Dice of {WATCHED} painted slices that were not learned from: "
+            f"{log[-1].validation_accuracy:.3f}.",
+            rebuilt_by=f"python release/segmenter.py --out DIR --labels {' '.join(p.name for p in chosen.labels)} "
+            "--bundle BUNDLE",
+            sources={path.name: provenance.sha256_of(path) for path in chosen.labels},
+        )
+        print(bundle_of_segmenter(net.to(memory_format=torch.contiguous_format), chosen.bundle, named))
 
 
 def say(epoch: Epoch) -> None:

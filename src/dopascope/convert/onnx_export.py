@@ -41,6 +41,7 @@ def to_onnx(
     *,
     image: str,
     parts: Mapping[str, Mapping[str, Part]] | None = None,
+    half: bool = False,
 ) -> bytes:
     """Groups of networks that see the same image as ONNX bytes.
 
@@ -52,6 +53,7 @@ def to_onnx(
         example: an image `(B, ...)` with B of 2 or more; the first axis becomes the free batch.
         image: name of the input.
         parts: of some groups, outputs by name that stand in the place of the group's own.
+        half: keep the weights in half the bytes (float16); they are spread to float32 again when the model is loaded.
 
     Returns:
         A model whose outputs are `(B, networks, ...)`. The same weights give the same bytes.
@@ -79,6 +81,8 @@ def to_onnx(
         outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, one) for name, one in found.items()]
     if not exported:
         raise BundleError("There is no network to export.", where="groups")
+    if half:
+        nodes, weights = _halved(nodes, weights)
     model = next(iter(exported.values()))
     for field, content in (("node", nodes), ("initializer", weights), ("output", outputs)):
         model.graph.ClearField(field)
@@ -198,6 +202,23 @@ def _repeated(
     weights += [numpy_helper.from_array(value, f"{output}.{name}") for name, value in shared.items()]
     shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim[1:]]
     return nodes, weights, ["batch", len(members), *shape]
+
+
+def _halved(
+    nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The same with float32 weights as float16, each spread again by a cast before all else."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts, kept = [], []
+    for weight in weights:
+        if weight.data_type == TensorProto.FLOAT:
+            small = numpy_helper.to_array(weight).astype(np.float16)
+            kept.append(numpy_helper.from_array(small, f"{weight.name}.half"))
+            casts.append(helper.make_node("Cast", [f"{weight.name}.half"], [weight.name], to=TensorProto.FLOAT))
+        else:
+            kept.append(weight)
+    return [*casts, *nodes], kept
 
 
 def _divided(
