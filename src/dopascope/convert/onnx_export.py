@@ -23,6 +23,8 @@ OPSET: Final = 18
 """Operator set of the files written: the exporter's own, known to every ONNX Runtime since 1.14."""
 PARITY: Final = 1e-4
 """Largest difference of a probability between torch and ONNX Runtime that is accepted."""
+HALVED: Final = 64
+"""Fewer numbers than that may be such as must not become 0."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def to_onnx(
     """Groups of networks that see the same image as ONNX bytes.
 
     One network of each group is exported; its graph is repeated with the weights of the others, which saves most
-    of the exporter's time and gives every network the same operators.
+    of the exporter's time and gives every network the same operators. A network that is alone in its group may also
+    have weights that the exporter merges: it stands as it was exported.
 
     Args:
         groups: output name to its networks, all of one architecture, with one tensor `(B, ...)` as answer.
@@ -70,7 +73,10 @@ def to_onnx(
         kind = type(plain[0])
         if kind not in exported:
             exported[kind] = _export(_with_distinct_weights(plain[0]), example, image)
-        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image)
+        single = len(plain) == 1 and not _every_weight_named(exported[kind].graph, plain[0])
+        if single:
+            exported[kind] = _export(plain[0], example, image)
+        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image, as_it_is=single)
         nodes += more_nodes
         weights += more_weights
         found = {output: shape}
@@ -168,13 +174,17 @@ def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
     return program.model_proto
 
 
+def _every_weight_named(graph: onnx.GraphProto, net: nn.Module) -> bool:
+    return set(net.state_dict()) <= {weight.name for weight in graph.initializer}
+
+
 def _repeated(
-    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str
+    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str, *, as_it_is: bool
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[int | str]]:
     """Nodes and weights of all members, their answers stacked on axis 1 as `output`, and the shape of that."""
     from onnx import helper, numpy_helper
 
-    trained = set(members[0].state_dict())
+    trained = set() if as_it_is else set(members[0].state_dict())
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer if one.name not in trained}
     if not trained <= {weight.name for weight in graph.initializer}:
         raise BundleError(
@@ -194,7 +204,8 @@ def _repeated(
             twin.output[:] = [start + name for name in node.output]
             nodes.append(twin)
         for name, value in member.state_dict().items():
-            weights.append(numpy_helper.from_array(value.numpy(), start + name))
+            if name in trained:
+                weights.append(numpy_helper.from_array(value.numpy(), start + name))
         nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
         answers.append(f"{start}row")
     nodes.append(helper.make_node("Concat", answers, [output], axis=1))
@@ -207,13 +218,14 @@ def _repeated(
 def _halved(
     nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """The same with float32 weights as float16, each spread again by a cast before all else."""
+    """The same with all but the smallest float32 weights as float16, each spread again by a cast before all else."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts, kept = [], []
     for weight in weights:
-        if weight.data_type == TensorProto.FLOAT:
-            small = numpy_helper.to_array(weight).astype(np.float16)
+        values = numpy_helper.to_array(weight)
+        if weight.data_type == TensorProto.FLOAT and values.size >= HALVED:
+            small = values.astype(np.float16)
             kept.append(numpy_helper.from_array(small, f"{weight.name}.half"))
             casts.append(helper.make_node("Cast", [f"{weight.name}.half"], [weight.name], to=TensorProto.FLOAT))
         else:

@@ -1,0 +1,185 @@
+"""The segmenter that ships, on scans nobody trained it on: overlap, contrast, axis order, positions, and refusals."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from nibabel.orientations import axcodes2ornt, ornt_transform
+from scipy import ndimage
+
+from dopascope import formats, geometry
+from dopascope.atlas.hull import brain_hull
+from dopascope.bundle.segmenter import brain_of
+from dopascope.errors import InputError, UnsuitableError
+from dopascope.space import resample
+from dopascope.volume import Grid, LabelMap, Volume
+
+SLABS = ("01", "03", "04", "06", "09", "12", "14", "16", "19", "22", "25", "27")
+STUDIES = tuple(f"patient{who}_study{visit}" for who in ("01", "12") for visit in (1, 2))
+NO_BRAIN = (24, 30, 62, 85)
+"""FreeSurfer: outer fluid, vessels, optic chiasm."""
+CASES = (
+    [("mne_ecog_subject/T1.mgz", "mne_ecog_subject/aseg.mgz")]
+    + [(f"openms_longitudinal/{one}_T1W.nii.gz", f"openms_longitudinal/{one}_T1W_brainmask.nii.gz") for one in STUDIES]
+    + [("ixi012_2mm/IXI012-HH-1211_T1.nii.gz", "ixi012_2mm/IXI012_DLMUSE.nii.gz")]
+    + [(f"antstutorial_slabs/img_{one}.nii.gz", f"antstutorial_slabs/seg_{one}.nii.gz") for one in SLABS]
+)
+QUICK = CASES[5][0]
+"""The smallest whole head: its case is in the short tests."""
+
+
+@lru_cache(maxsize=2)
+def found(path: Path) -> np.ndarray:
+    """Brain, on the scan's own grid."""
+    return brain_of(formats.load(path)).mask.data > 0
+
+
+def reference(path: Path) -> np.ndarray:
+    """What the file marks, by our definition of brain."""
+    marked = formats.load(path)
+    labels = np.rint(marked.data)
+    inside = labels > 0
+    if "aseg" in path.name:
+        inside &= ~np.isin(labels, NO_BRAIN)
+    return brain_hull(inside, marked.grid)
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+
+
+def loosely(image: str) -> tuple[object, ...]:
+    return () if image == QUICK else (pytest.mark.slow,)
+
+
+@pytest.mark.parametrize(
+    ("image", "marked"), [pytest.param(*one, marks=loosely(one[0]), id=one[0].split(".")[0]) for one in CASES]
+)
+def test_masks_overlap_with_those_of_others(data_dir: Path, image: str, marked: str) -> None:
+    mask = found(data_dir / "t1_mri" / image)
+    truth = reference(data_dir / "t1_mri" / marked)
+    assert dice(mask, truth) >= 0.90
+    assert ndimage.label(mask)[1] == 1
+    beyond = ndimage.distance_transform_edt(~truth, sampling=formats.load(data_dir / "t1_mri" / marked).grid.spacing_mm)
+    assert beyond[mask].max() < 25, "no sinus, eye or neck: nothing lies far from the brain"
+
+
+@pytest.mark.slow
+def test_other_contrasts_give_the_same_brain(data_dir: Path) -> None:
+    masks = [found(data_dir / "t1_mri" / "cstar_stroke" / f"{name}.nii.gz") for name in ("T1", "T2", "FLAIR")]
+    assert dice(masks[0], masks[1]) >= 0.90
+    assert dice(masks[0], masks[2]) >= 0.90
+
+
+@pytest.mark.slow
+def test_a_flair_of_thick_slices_agrees_with_the_t1(data_dir: Path) -> None:
+    folder = data_dir / "t1_mri" / "openms_longitudinal"
+    flair = brain_of(formats.load(folder / "patient01_study1_FLAIR.nii.gz")).mask
+    t1 = formats.load(folder / "patient01_study1_T1W.nii.gz")
+    moved = resample(flair, t1.grid).data > 0
+    assert dice(moved, reference(folder / "patient01_study1_T1W_brainmask.nii.gz")) >= 0.85
+
+
+def test_the_order_of_the_axes_makes_no_difference(data_dir: Path) -> None:
+    path = data_dir / "t1_mri" / QUICK
+    image = nibabel.load(path)
+    turned = image.as_reoriented(ornt_transform(nibabel.io_orientation(image.affine), axcodes2ornt("SLP")))
+    own = formats.load(path)
+    other = Volume(np.asarray(turned.dataobj, np.float32), Grid(turned.shape, turned.affine))
+    mask = brain_of(other).mask
+    assert dice(resample(mask, own.grid).data > 0, found(path)) >= 0.995
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degrees", [(12, -8, 15), (-20, 10, 0)])
+def test_a_tilted_head_is_found_too(data_dir: Path, degrees: tuple[float, float, float]) -> None:
+    path = data_dir / "t1_mri" / QUICK
+    own = formats.load(path)
+    centre = own.grid.to_world((np.array(own.grid.shape) - 1) / 2)
+    there, back = np.eye(4), np.eye(4)
+    there[:3, 3], back[:3, 3] = centre, -centre
+    tilted = Grid(own.grid.shape, there @ geometry.rotation(list(degrees)) @ back @ own.grid.affine)
+    scan = resample(own, tilted)
+    mask = brain_of(Volume(scan.data, own.grid)).mask
+    expected = resample(LabelMap(found(path).astype(np.uint8), own.grid), tilted).data > 0
+    assert dice(mask.data > 0, expected) >= 0.94
+
+
+@pytest.mark.slow
+def test_one_person_supine_and_prone(data_dir: Path) -> None:
+    """Patient coordinates turn with the person: the two heads differ by a small movement of a real neck."""
+    folder = data_dir / "mr_dicom" / "dcm_qa_decubitus"
+    masks = [brain_of(formats.load(folder / f"{way}_t1_fl2d_sag.zip")).mask for way in ("HFS", "HFP")]
+    assert _aligned_dice(*masks) >= 0.95
+
+
+def _aligned_dice(one: LabelMap, other: LabelMap) -> float:
+    """Dice after the rigid movement that brings the second mask onto the first."""
+    from scipy.optimize import minimize
+    from scipy.spatial.transform import Rotation
+
+    points = one.grid.to_world(np.argwhere(np.ones(one.grid.shape, bool))[::3])
+    inside = one.data.reshape(-1)[::3] > 0
+    centre = points[inside].mean(0)
+    smooth = ndimage.gaussian_filter((other.data > 0).astype(np.float32), 1.0)
+
+    def overlap(moved: np.ndarray, sharp: bool = False) -> float:
+        at = Rotation.from_rotvec(moved[3:] / 50).apply(points - centre) + centre + moved[:3]
+        values = ndimage.map_coordinates(smooth, other.grid.to_index(at).T, order=1)
+        there = values > 0.5 if sharp else values
+        return -2 * float(there[inside].sum() / (there.sum() + inside.sum()))
+
+    start = np.zeros(6)
+    start[:3] = other.grid.to_world(np.argwhere(other.data > 0)).mean(0) - centre
+    best = minimize(overlap, start, method="Powell", options={"maxiter": 6, "xtol": 0.05, "ftol": 1e-4})
+    return -overlap(best.x, sharp=True)
+
+
+@pytest.mark.slow
+def test_a_real_dicom_series_gives_a_mask(data_dir: Path) -> None:
+    made = brain_of(formats.load(data_dir / "mr_dicom" / "datalad_t1w" / "T1w_dicoms.zip"))
+    assert 900 < made.volume_ml < 1900
+
+
+@pytest.mark.slow
+def test_a_skull_stripped_brain_is_kept(data_dir: Path) -> None:
+    path = data_dir / "t1_mri" / "fs_subject1" / "brain.mgz"
+    stripped = formats.load(path)
+    assert dice(found(path), brain_hull(stripped.data > 0, stripped.grid)) >= 0.93
+
+
+NOT_HEADS = {
+    "balls of water": "edge_cases/nitest_balls/T1.nii.gz",
+    "GE, values replaced": "mr_dicom/dicom2nifti/ge/anatomical/001",
+    "Siemens, values replaced": "mr_dicom/dicom2nifti/siemens/anatomical/001",
+    "Philips, values replaced": "mr_dicom/dicom2nifti/philips/anatomical/001",
+}
+
+
+@pytest.mark.parametrize("name", NOT_HEADS)
+def test_what_is_no_head_is_refused(data_dir: Path, name: str) -> None:
+    with pytest.raises(InputError):
+        brain_of(formats.load(data_dir / NOT_HEADS[name]))
+
+
+def fruit() -> Volume:
+    """An orange as MRI shows it: a bright rind, segments between dark walls, dark seeds, 90 mm."""
+    grid = Grid((96, 100, 104), np.diag([1.5, 1.5, 1.5, 1.0]))
+    x, y, z = np.moveaxis(grid.centres_mm() - grid.to_world((np.array(grid.shape) - 1) / 2), -1, 0)
+    radius = np.sqrt(x**2 + y**2 + (1.1 * z) ** 2)
+    walls = np.abs(np.sin(5 * np.arctan2(y, x))) < 0.12
+    data = np.where(radius < 45, np.where(walls, 0.35, 0.9), 0.0)
+    data[(radius >= 40) & (radius < 45)] = 0.5
+    data[np.hypot(x - 8, y) < 2.5] = 0.1
+    data += np.random.default_rng(1).normal(0, 0.02, grid.shape)
+    return Volume(np.abs(data).astype(np.float32), grid)
+
+
+def test_an_orange_is_no_brain() -> None:
+    with pytest.raises(UnsuitableError) as refused:
+        brain_of(fruit())
+    assert refused.value.found
