@@ -86,9 +86,9 @@ def find_brain(
     Raises:
         UnsuitableError: nothing in it is like a brain, or what was found cannot be one.
     """
-    upright = canonical(scan)
+    upright = _filled(canonical(scan))
     grid = _canvas(upright, pixel_mm)
-    small = resample(_smoothed(upright, pixel_mm), grid).data
+    small = resample(_bordered(_smoothed(upright, pixel_mm)), grid).data
     field = _field(upright, grid)
     low, high = _grey_range(upright)
     small = np.clip((small - low) / (high - low), 0, 1.5).astype(np.float32)
@@ -116,7 +116,7 @@ def find_brain(
     for one in checks:
         if not one.passed:
             raise _no_brain(one.name, f"{one.value:.2f}", one.expected)
-    mask = _on_scan(found, p, grid, scan.grid)
+    mask = _on_scan(_to_the_border(found, field), _to_the_border(p, field), grid, scan.grid)
     names = {1: "brain"}
     step = Step("find_brain", {"pixel_mm": pixel_mm, "planes": list(each)})
     labels = LabelMap(mask.astype(np.uint8), scan.grid, names=names, history=(*scan.history, step))
@@ -141,6 +141,29 @@ def _smoothed(scan: Volume, pixel_mm: float) -> Volume:
     if max(sigmas) == 0:
         return scan
     return scan.with_data(ndimage.gaussian_filter(scan.data, sigmas), Step("smooth", {"sigma_voxels": sigmas}))
+
+
+def _filled(scan: Volume) -> Volume:
+    """Without outer planes that hold one value only: nothing was seen there."""
+    cuts = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        rows = np.flatnonzero(np.ptp(scan.data, axis=others) > 0)
+        if not rows.size:
+            raise _no_brain("grey values", f"{scan.data.flat[0]:g} to {scan.data.flat[0]:g}", "a range")
+        cuts.append(slice(int(rows[0]), int(rows[-1]) + 1))
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world([cut.start for cut in cuts])
+    data = scan.data[tuple(cuts)]
+    return Volume(data, Grid(data.shape, affine))
+
+
+def _bordered(scan: Volume) -> Volume:
+    """With its outermost voxels once more around it: half of each lies beyond its centre."""
+    affine = scan.grid.affine.copy()
+    affine[:3, 3] = scan.grid.to_world(np.full(3, -1.0))
+    data = np.pad(scan.data, 1, mode="edge")
+    return Volume(data, Grid(data.shape, affine))
 
 
 def _canvas(scan: Volume, pixel_mm: float) -> Grid:
@@ -243,6 +266,16 @@ def _checks(found: Mask, p: Floats, each: dict[str, Mask], whole: bool, pixel_mm
         worst = min(2 * float((one & found).sum()) / max(float(one.sum() + found.sum()), 1.0) for one in each.values())
         made.append(Check("Dice of each plane with the mask", worst, f">= {AGREEMENT:g}", worst >= AGREEMENT))
     return tuple(made)
+
+
+def _to_the_border(values: NDArray[Any], field: Mask) -> NDArray[Any]:
+    """The outermost planes of the field once more beyond it, so that the scan's outermost voxels are between two."""
+    rows = [np.flatnonzero(field.any(tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    spread = values[np.ix_(*(np.arange(SIDE).clip(one[0], one[-1]) for one in rows))]
+    for axis, one in enumerate(rows):
+        beyond = np.abs(np.arange(SIDE) - np.arange(SIDE).clip(one[0], one[-1])) > 1
+        spread[(slice(None),) * axis + (beyond,)] = 0
+    return spread
 
 
 def _on_scan(found: Mask, p: Floats, grid: Grid, own: Grid) -> Mask:
