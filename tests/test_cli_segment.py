@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dopascope import formats
-from dopascope.bundle import Bundle
+from dopascope.bundle import Bundle, store
 from dopascope.cli import segment_fit
 from dopascope.cli.app import app
 from dopascope.errors import UnreadableError
@@ -212,6 +212,19 @@ def test_apply_writes_the_mask_of_a_scan(tmp_path: Path) -> None:
     code, _, stderr = run("apply", tmp_path / "slice.png", *chosen)
     assert code == 4
     assert "picture of one slice" in stderr
+
+
+def test_without_a_model_apply_asks_the_one_that_ships_or_says_that_none_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats.save_nifti(head()[0], tmp_path / "scan.nii.gz")
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "nothing ships")
+    code, stdout, stderr = run("apply", tmp_path / "scan.nii.gz", "--out", tmp_path / "out", "--models-dir", tmp_path)
+    assert code == 2
+    assert "No segmenter ships with this version" in stderr
+    assert "no model dopascope-brain" in stderr
+    assert stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 def refusal(folder: Path, text: str, *options: object) -> tuple[int, str]:
