@@ -24,7 +24,7 @@ QUIET_S: Final = 30.0
 
 app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
 
-PlanArgument = Annotated[str, typer.Argument(help="s1, s3, best, or the path of a plan.", metavar="PLAN")]
+PlanArgument = Annotated[str, typer.Argument(help="s1, s2, s3, s5, best, or the path of a plan.", metavar="PLAN")]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="The cohort table.", metavar="cohort.tsv")]
 OutOption = Annotated[Path, typer.Option("--out", help="The run folder.", metavar="RUN")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")]
@@ -92,7 +92,12 @@ def run(
     wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
     tell(wanted)
     teller = _Teller()
-    watch = Watch(scan=teller.scan, training=teller.training, epoch=teller.epoch)
+    watch = Watch(
+        scan=teller.scan,
+        training=teller.training,
+        left_out=lambda text: say(f"Warning: {text}"),
+        epoch=teller.epoch,
+    )
     try:
         figures = run_study(
             wanted,

@@ -47,6 +47,19 @@ MEDICALNET: Final = {
     for depth in (10, 18, 34, 50)
 }
 SIMULATED: Final = "simulated"
+STAND_IN: Final = "stand-in"
+"""Of the same network pretrained on the tissues of simulated T1 scans, as Med3D was on segmentation."""
+KEPT: Final = {
+    SIMULATED: (
+        "weights.npz of a study's final model",
+        "Run a study with validation.final = 'all', and copy fold-final/*/weights.npz there.",
+    ),
+    STAND_IN: (
+        "what dopascope study pretrain writes",
+        "Simulate T1 scans of other people and run: dopascope study pretrain cohort.tsv --out FILE",
+    ),
+}
+"""Choice -> what its file is, and how to get one; both lie in the folder of published weights."""
 WRAPPED: Final = "net."
 """Before the name of every weight that a study keeps: its network stands behind the scaling of its images."""
 CHOICES: Final = {"imagenet": IMAGENET, "medicalnet": MEDICALNET}
@@ -63,7 +76,7 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     """Weights by name for `network`, and where they are from; None for `none`.
 
     Args:
-        choice: `none`, `imagenet`, `medicalnet`, `simulated`, or the path of a file (torch's, or a study's npz).
+        choice: `none`, `imagenet`, `medicalnet`, `simulated`, `stand-in`, or the path of a file (torch's, or a study's npz).
         network: a name of the registry.
         folder: of published files; `default_folder()` when omitted.
 
@@ -75,15 +88,16 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     """
     if choice == "none":
         return None, "none"
-    if choice == SIMULATED:
-        path = (folder or default_folder()) / f"simulated-{network}.npz"
+    if choice in KEPT:
+        path = (folder or default_folder()) / f"{choice}-{network}.npz"
         if not path.is_file():
+            expected, fix = KEPT[choice]
             raise UsageError(
                 "There are no weights from simulated people for this network yet.",
                 where=path,
                 found="nothing",
-                expected="weights.npz of a study's final model",
-                fix="Run a study with validation.final = 'all', and copy fold-final/*/weights.npz there.",
+                expected=expected,
+                fix=fix,
             )
     elif choice in CHOICES:
         known = CHOICES[choice]
@@ -103,7 +117,7 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
                 "There is no such weights file.",
                 where="weights",
                 found=choice,
-                expected=f"none, {', '.join(CHOICES)}, simulated, or the path of a file",
+                expected=f"none, {', '.join((*CHOICES, *KEPT))}, or the path of a file",
                 fix="Correct the plan.",
             )
     arrays = _own(path) if path.suffix == ".npz" else read_weights([path])[0]

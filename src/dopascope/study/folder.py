@@ -27,6 +27,7 @@ PREDICTIONS: Final = "predictions.tsv"
 FINAL_PREDICTIONS: Final = "predictions-final.tsv"
 FURTHER_PREDICTIONS: Final = "predictions-also.tsv"
 TRAINING_PREDICTIONS: Final = "predictions-training.tsv"
+CLASS_PREDICTIONS: Final = "predictions-classes.tsv"
 GRADE_PREDICTIONS: Final = "predictions-grades.tsv"
 ERRORS: Final = "errors.npz"
 COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
@@ -52,7 +53,7 @@ class Lines:
     by_seed: dict[str, Floats]
     """Member -> p(abnormal) (N, seeds)."""
     grades: dict[str, Floats]
-    """Member -> probability of each region's grades (N, regions, grades)."""
+    """Member -> probability of each region's grades (N, regions, grades), or of each class (N, 1, classes)."""
 
     def part(self, kept: NDArray[np.bool_]) -> Lines:
         """The test scans (N,) that are kept."""
@@ -105,6 +106,26 @@ def write_grades(out: Path, plan: Plan, lines: Sequence[Lines], material: Materi
         provenance.write_text(out / GRADE_PREDICTIONS, text)
 
 
+def write_classes(out: Path, plan: Plan, lines: Sequence[Lines], material: Material) -> None:
+    """`predictions-classes.tsv`: a line for each scan of the folds and network that tells classes apart."""
+    names = list(plan.labels.classes)
+    head = ("scan_id", "participant_id", "fold", "member", "true", "class", *(f"p_{one}" for one in names))
+    found = []
+    for member in plan.networks:
+        if not member.classes or material.classes is None:
+            continue
+        for one in lines:
+            if one.fold == FINAL:
+                continue
+            for at, row in enumerate(one.rows):
+                p = one.grades[member.name][at, 0]
+                said = (names[material.classes[row, 0]], names[int(p.argmax())], *(f"{value:.6f}" for value in p))
+                found.append((*_who(material, row), one.fold, member.name, *said))
+    if found:
+        text = "".join("\t".join(line) + "\n" for line in (head, *sorted(found)))
+        provenance.write_text(out / CLASS_PREDICTIONS, text)
+
+
 def _tested(lines: Sequence[Lines], material: Material) -> list[tuple[str, ...]]:
     found = []
     for one in lines:
@@ -136,9 +157,9 @@ def write_errors(out: Path, lines: Sequence[Lines], material: Material, view: st
             wrong.append((abs(p[at] - 0.5), one.fold, int(one.rows[at]), float(p[at])))
     wrong.sort(key=lambda one: (-one[0], one[1], one[2]))
     rows = [one[2] for one in wrong[:MOST_ERRORS]]
-    scale = [material.seen.records[row]["references"]["p75_nonstriatal"] for row in rows]
+    scale = [material.seen.records[row]["references"][material.modality.shown_scale] for row in rows]
     pictures = [material.seen.views[view][row, 0] / one for row, one in zip(rows, scale, strict=True)]
-    lower = [min(material.seen.records[row]["sbr"][f"putamen_{side}"] for side in ("left", "right")) for row in rows]
+    lower = [_smaller_putamen(material.seen.records[row]) for row in rows]
     stream = io.BytesIO()
     np.savez(
         stream,
@@ -152,6 +173,12 @@ def write_errors(out: Path, lines: Sequence[Lines], material: Material, view: st
         total=len(wrong),
     )
     provenance.write_bytes(out / ERRORS, stream.getvalue())
+
+
+def _smaller_putamen(record: dict[str, Any]) -> float:
+    """The lower binding ratio of the two sides, or the smaller volume (ml) of a T1."""
+    known = record["sbr"] if "sbr" in record else record["volumes"]
+    return float(min(known[f"putamen_{side}"] for side in ("left", "right")))
 
 
 def environment() -> dict[str, Any]:
