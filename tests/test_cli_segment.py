@@ -243,7 +243,6 @@ def test_tables_that_cannot_be_learned_from_are_refused_exactly(table: Path) -> 
     folder = table.parent
     good = "".join(ROW.format(f"p{n}", n, f"s{n}_mask.nii") for n in range(2))
     save(folder / "empty.nii", np.zeros(SHAPE, np.uint8))
-    save(folder / "full.nii", np.ones(SHAPE, np.uint8))
     nibabel.Nifti1Image(np.ones((5, 6, 7), np.uint8), np.eye(4)).to_filename(folder / "other.nii")
     for text, code, words in (
         ("", 4, ("bad.tsv",)),
@@ -254,7 +253,7 @@ def test_tables_that_cannot_be_learned_from_are_refused_exactly(table: Path) -> 
         (HEAD + good + ROW.format("p2", 2, "other.nii"), 4, ("line 4", "not on the scan's grid")),
         (HEAD + good + ROW.format("p2", 2, "empty.nii"), 4, ("line 4", "no brain")),
         (HEAD + good.replace("p1", "p0"), 2, ("One person cannot be split", "p0", "says nothing of others")),
-        (HEAD + good.replace("s0_mask", "full").replace("s1_mask", "full"), 4, ("class is missing", "background")),
+        (HEAD + good.replace("axial\tbrain", "axial\t0"), 4, ("class is missing", "brain")),
     ):
         found, stderr = refusal(folder, text)
         assert found == code, stderr

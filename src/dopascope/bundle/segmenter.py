@@ -70,6 +70,6 @@ def _default(models_dir: str | Path | None) -> str:
             where="--model",
             found=f"no model {SHIPPED_SEGMENTER}",
             expected="the name of an installed segmenter",
-            fix="Train one (dopascope segment fit --painted), add its bundle (dopascope models add), name it with --model.",
+            fix="Train one (dopascope segment fit --painted), add its bundle (models add), and name it with --model.",
         )
     return SHIPPED_SEGMENTER

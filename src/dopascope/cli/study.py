@@ -116,6 +116,50 @@ def run(
     answer(figures, out, json)
 
 
+@app.command("pretrain")
+@verb
+def pretrain(
+    cohort: Annotated[Path, typer.Argument(help="A simulated T1 cohort of other people.", metavar="cohort.tsv")],
+    out: Annotated[Path, typer.Option("--out", help="The weights.", metavar="FILE.npz")],
+    network: Annotated[str, typer.Option("--network", help="A 3-D network.", metavar="NAME")] = "resnet3d-18",
+    epochs: Annotated[int, typer.Option("--epochs", help="How many.", metavar="N", min=1)] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of first weights and order.", metavar="S", min=0)] = 1,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Pretrain a 3-D network on the tissues of simulated T1 scans: S2's first weights where MedicalNet's are not.
+
+    Example: dopascope study pretrain t1/cohort.tsv --out weights/stand-in-resnet3d-18.npz
+    """
+    _require_learn()
+    from dopascope.batch import Runner
+    from dopascope.study.pretrain import pretrain as learn
+
+    teller = _Teller()
+    teller.training(f"pretraining {network}")
+    found = learn(
+        cohort,
+        out,
+        network=network,
+        epochs=epochs,
+        seed=seed,
+        cache=cache,
+        runner=Runner(workers),
+        scan=teller.scan,
+        progress=teller.epoch,
+    )
+    teller.close()
+    if json:
+        data(as_json(found))
+        return
+    say(
+        f"{found['voxels_right']:.1%} of the voxels are right; always the largest part, "
+        f"{found['voxels_of_the_largest_part']:.1%}. {found['scans']} scans, {found['epochs']} epochs."
+    )
+    data(str(out))
+
+
 @app.command("report")
 @verb
 def report(run: RunArgument) -> None:

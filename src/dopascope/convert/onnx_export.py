@@ -45,7 +45,8 @@ def to_onnx(
     """Groups of networks that see the same image as ONNX bytes.
 
     One network of each group is exported; its graph is repeated with the weights of the others, which saves most
-    of the exporter's time and gives every network the same operators.
+    of the exporter's time and gives every network the same operators. A network that is alone in its group may also
+    have weights that the exporter merges: it stands as it was exported.
 
     Args:
         groups: output name to its networks, all of one architecture, with one tensor `(B, ...)` as answer.
@@ -68,7 +69,10 @@ def to_onnx(
         kind = type(plain[0])
         if kind not in exported:
             exported[kind] = _export(_with_distinct_weights(plain[0]), example, image)
-        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image)
+        single = len(plain) == 1 and not _every_weight_named(exported[kind].graph, plain[0])
+        if single:
+            exported[kind] = _export(plain[0], example, image)
+        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image, as_it_is=single)
         nodes += more_nodes
         weights += more_weights
         found = {output: shape}
@@ -164,13 +168,17 @@ def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
     return program.model_proto
 
 
+def _every_weight_named(graph: onnx.GraphProto, net: nn.Module) -> bool:
+    return set(net.state_dict()) <= {weight.name for weight in graph.initializer}
+
+
 def _repeated(
-    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str
+    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str, *, as_it_is: bool
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[int | str]]:
     """Nodes and weights of all members, their answers stacked on axis 1 as `output`, and the shape of that."""
     from onnx import helper, numpy_helper
 
-    trained = set(members[0].state_dict())
+    trained = set() if as_it_is else set(members[0].state_dict())
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer if one.name not in trained}
     if not trained <= {weight.name for weight in graph.initializer}:
         raise BundleError(
@@ -190,7 +198,8 @@ def _repeated(
             twin.output[:] = [start + name for name in node.output]
             nodes.append(twin)
         for name, value in member.state_dict().items():
-            weights.append(numpy_helper.from_array(value.numpy(), start + name))
+            if name in trained:
+                weights.append(numpy_helper.from_array(value.numpy(), start + name))
         nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
         answers.append(f"{start}row")
     nodes.append(helper.make_node("Concat", answers, [output], axis=1))

@@ -62,6 +62,8 @@ KEPT: Final = {
 """Choice -> what its file is, and how to get one; both lie in the folder of published weights."""
 WRAPPED: Final = "net."
 """Before the name of every weight that a study keeps: its network stands behind the scaling of its images."""
+PRETRAINED_ON: Final = "pretrained_on"
+"""Array of the SHA-256 of scans that weights of ours were learned from, beside them."""
 CHOICES: Final = {"imagenet": IMAGENET, "medicalnet": MEDICALNET}
 
 
@@ -76,7 +78,7 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     """Weights by name for `network`, and where they are from; None for `none`.
 
     Args:
-        choice: `none`, `imagenet`, `medicalnet`, `simulated`, `stand-in`, or the path of a file (torch's, or a study's npz).
+        choice: `none`, `imagenet`, `medicalnet`, `simulated`, `stand-in`, or a file (torch's, or a study's npz).
         network: a name of the registry.
         folder: of published files; `default_folder()` when omitted.
 
@@ -123,6 +125,15 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     arrays = _own(path) if path.suffix == ".npz" else read_weights([path])[0]
     state = {name.removeprefix(WRAPPED): torch.from_numpy(value.copy()) for name, value in arrays.items()}
     return state, f"{path.name}, sha256 {provenance.sha256_of(path)}"
+
+
+def pretrained_on(choice: str, network: str, folder: Path | None = None) -> frozenset[str]:
+    """SHA-256 of the scans that the weights of `first_weights` say they were learned from; empty where they do not."""
+    path = (folder or default_folder()) / f"{choice}-{network}.npz" if choice in KEPT else Path(choice)
+    if path.suffix != ".npz" or not path.is_file():
+        return frozenset()
+    with np.load(path, allow_pickle=False) as stored:
+        return frozenset(map(str, stored.get(PRETRAINED_ON, ())))
 
 
 def _own(path: Path) -> dict[str, NDArray[Any]]:

@@ -20,9 +20,9 @@ DISPLAY_TOP: Final = 6.0
 """Of the pictures of errors, in units of the intensity reference."""
 FIGURES: Final = {
     "auroc": "AUROC",
-    "auroc_hard": "AUROC, hard labels",
     "log_loss": "Log loss",
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "mcc": "MCC",

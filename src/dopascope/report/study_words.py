@@ -55,11 +55,11 @@ def beside(pooled: dict[str, Any]) -> str:
 
 
 def two_aurocs(pooled: dict[str, Any]) -> str:
-    """The AUROC of probabilities and that of yes and no, side by side."""
+    """The AUROC of probabilities and what is left of it where they are cut to yes and no first, side by side."""
     answer = pooled["readers"]["answer"]
     return (
-        f"AUROC of the probabilities {estimate(answer['auroc'])}; of hard labels at one half "
-        f"{estimate(answer['auroc_hard'])}, which is (sensitivity + specificity) / 2 and no area under a curve of scores."
+        f"AUROC of the probabilities {estimate(answer['auroc'])}; an AUROC of hard labels, cut at one half, would be "
+        f"{estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
-from dopascope.errors import UnreadableError, UsageError
+from dopascope.cohort import CohortScan
+from dopascope.errors import LeakError, UnreadableError, UsageError
 from dopascope.learn import checkpoint
 from dopascope.learn.fit import weights_sha256
 from dopascope.learn.log import Epoch, log_text
 from dopascope.learn.recipe import Recipe
-from dopascope.learn.weights import first_weights
+from dopascope.learn.weights import first_weights, pretrained_on
 from dopascope.nets import NETWORKS, known
 from dopascope.nets.classes import CLASSES
 from dopascope.study.material import Material, sight_of
@@ -53,12 +54,14 @@ class Weights:
 
     state: dict[str, torch.Tensor] | None
     source: str
+    learned_from: frozenset[str] = frozenset()
+    """SHA-256 of the scans that they were learned from, as far as they say."""
 
 
 def weights_of(member: NetworkMember, folder: Path | None) -> Weights:
     """See `learn.weights.first_weights`."""
     state, source = first_weights(member.weights, member.network, folder)
-    return Weights(state, source)
+    return Weights(state, source, pretrained_on(member.weights, member.network, folder))
 
 
 def available(plan: Plan, folder: Path | None) -> tuple[Plan, dict[str, Weights]]:
@@ -90,6 +93,26 @@ def available(plan: Plan, folder: Path | None) -> tuple[Plan, dict[str, Weights]
             del one["beside"]
     known["assumed"] |= {f"members.{name}": reason for name, reason in reasons.items()}
     return parse(to_toml_of(known), where="the plan without what cannot be had"), found
+
+
+def check_apart(scans: Sequence[CohortScan], records: Sequence[dict[str, Any]], first: Mapping[str, Weights]) -> None:
+    """Nothing where no scan was pretrained on.
+
+    Raises:
+        LeakError: first weights were learned from scans that would be tested on.
+    """
+    for name, weights in first.items():
+        known = [
+            one.name for one, record in zip(scans, records, strict=True) if record["sha256"] in weights.learned_from
+        ]
+        if known:
+            raise LeakError(
+                "First weights were learned from scans of this study.",
+                where=f"members.{name}.weights",
+                found=f"{len(known)}: {', '.join(known[:10])}",
+                expected="weights learned from other people",
+                fix="Pretrain on a cohort of another seed.",
+            )
 
 
 def check(member: NetworkMember, weights: Weights, labels: Labels) -> None:

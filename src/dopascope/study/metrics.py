@@ -44,14 +44,8 @@ def _cut(figure: str) -> Callable[[Floats, Bools], float]:
     return value
 
 
-def _of_hard_labels(p: Floats, positive: Bools) -> float:
-    """AUROC of the answers "yes" and "no" at one half: (sensitivity + specificity) / 2, which S2 reports as its AUC."""
-    return float(score.auroc((p >= 0.5).astype(np.float64), positive))
-
-
 FIGURES: Final[dict[str, Callable[[Floats, Bools], float]]] = {
     "auroc": score.auroc,
-    "auroc_hard": _of_hard_labels,
     "average_precision": score.average_precision,
     "log_loss": score.log_loss,
     "brier": score.brier,

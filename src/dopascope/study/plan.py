@@ -86,7 +86,7 @@ class NetworkMember(Part):
     optional: bool = False
     """Left out, with the reason said, where its weights cannot be had."""
     beside: Name | None = None
-    """The member whose matched null this is: it differs in one setting, is compared, and takes no part in the answer."""
+    """The member whose matched null this is: it differs in one setting, and takes no part in the answer."""
     view: Text
     intensity: Annotated[list[Text], Field(min_length=1, max_length=2)]
     """Scales that the view is divided by; two of them are shown side by side as channels."""

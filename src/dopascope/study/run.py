@@ -104,7 +104,7 @@ def run_study(
         watch.left_out(f"{name}: {plan.assumed[f'members.{name}']}")
     for one in plan.networks:
         members.check(one, first[one.name], plan.labels)
-    _claim(out, plan, [cohort, *([] if also is None else [also])], resume)
+    claim(out, plan, [cohort, *([] if also is None else [also])], resume)
     views = [one.view for one in plan.networks] + [SHOWN]
     where = cache or out.parent / DEFAULT_CACHE
     seen = see(
@@ -132,6 +132,7 @@ def answered(
         first: the networks' first weights, by member.
         watch: is told how far it is.
     """
+    members.check_apart(seen.scans, seen.records, first)
     usable = [scan for scan in seen.scans if scan.name in own]  # they come first
     folds, places = people.folds(usable, plan)
     write_splits(places, out / SPLITS)
@@ -157,8 +158,13 @@ def with_further(fold: Fold, scans: Sequence[CohortScan], own: int) -> Fold:
     return replace(fold, also=np.array(rows, int))
 
 
-def _claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
-    """Make `out` this run's, or see that it is."""
+def claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
+    """Make `out` the run's of this plan and these tables, or see that it is.
+
+    Raises:
+        UsageError: it holds a run, and `resume` is false or the run is another one.
+        OSError: it cannot be written.
+    """
     names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
     text = f"{to_toml(plan)}{names}\n"
     written = out / PLAN

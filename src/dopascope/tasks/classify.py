@@ -141,7 +141,7 @@ def logits(net: torch.nn.Module, images: torch.Tensor) -> NDArray[np.float64]:
 def logits_and_grades(
     net: torch.nn.Module, images: torch.Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Logits (N,) of "abnormal", and the probability of each grade (N, 4, 5) or class (N, 1, 3) of networks that say."""
+    """Logits (N,) of "abnormal", and where there are any, probabilities of grades (N, 4, 5) or classes (N, 1, 3)."""
     said = answers(net, images)
     logits = logit_of(said).double().cpu().numpy()
     regions = {GRADING: REGIONS, CLASSING: 1}.get(tuple(said.shape[1:]))
