@@ -1,4 +1,4 @@
-"""What an AUROC of a T1 study is worth: python release/t1_calibration.py [--slices COHORT] --out FILE.
+"""What an AUROC of a T1 study is worth: python release/t1_calibration.py --slices COHORT.
 
 Simulated people, whose volumes are drawn and measured with an error; the model, folds and intervals are those of
 `dopascope study`. Three questions: do 95 % intervals hold 0.5 where nothing is planted; what does a planted difference
@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from math import erf, exp, log, sqrt
 from pathlib import Path
 from typing import Any, Final
@@ -33,10 +34,14 @@ from dopascope.study.plan import Plan, TabularMember, parse
 from dopascope.tasks.tabular import Tabular
 from dopascope.volume import Volume
 
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = ROOT / "release" / "results" / "t1_calibration.json"
+TEMPLATE: Final = "t1_studies.md.j2"
+PAGE: Final = ROOT / "docs" / "t1_studies.md"
 SEEDS: Final = 200
 PEOPLE: Final = 60
 """Of a null cohort, half of them PD."""
-MANY: Final = 1000
+MANY: Final = 400
 """Of a cohort with a planted difference, so that chance does not hide it."""
 PLANTED: Final = (1.0, 2.0, 3.0)
 REPEATS: Final = 10
@@ -68,9 +73,10 @@ seed = SEED
 def main() -> None:
     """Answer the three questions and write what came of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--slices", type=Path, help="a simulated T1 cohort, for the leak")
+    parser.add_argument("--slices", type=Path, required=True, help="a simulated T1 cohort, for the leak")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=PAGE)
     chosen = parser.parse_args()
     started = time.process_time()
     found: dict[str, Any] = {
@@ -78,12 +84,13 @@ def main() -> None:
         "error_sd": ERROR_SD,
         "null": null(chosen.seeds),
         "planted": [planted(effect) for effect in PLANTED],
-        "leak": None if chosen.slices is None else leak(read_cohort(chosen.slices)),
+        "leak": leak(read_cohort(chosen.slices)),
         "software": provenance.software(),
     }
     found["cpu_seconds"] = round(time.process_time() - started)
     provenance.write_text(chosen.out, json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found, indent=2))
+    provenance.write_text(chosen.page, page(found))
+    print(chosen.page)
 
 
 def null(seeds: int) -> dict[str, Any]:
@@ -146,14 +153,18 @@ def _cohort(seed: int, people: int, effect: float) -> Seen:
     return Seen(scans, {}, records, [])
 
 
+@lru_cache(maxsize=1)
+def _template_ml() -> dict[str, float]:
+    """Structures and `brain` of the template."""
+    brain = template()
+    return {name: brain.count(name) / 1000 for name in STRUCTURES} | {"brain": brain.hull_ml}
+
+
 def _measured(anatomy: Any, rng: np.random.Generator) -> dict[str, float]:
-    size, brain = float(np.prod(anatomy.axes)), template()
-    known = {
-        name: brain.count(name) / 1000 * size * anatomy.parts[name] * exp(ERROR_SD * rng.normal())
-        for name in STRUCTURES
-    }
+    size, ml = float(np.prod(anatomy.axes)), _template_ml()
+    known = {name: ml[name] * size * anatomy.parts[name] * exp(ERROR_SD * rng.normal()) for name in STRUCTURES}
     known |= {name: known[f"{name}_left"] + known[f"{name}_right"] for name in ("caudate", "putamen")}
-    return known | {"midbrain_pons_ratio": known["midbrain"] / known["pons"], "brain": brain.hull_ml * size}
+    return known | {"midbrain_pons_ratio": known["midbrain"] / known["pons"], "brain": ml["brain"] * size}
 
 
 def _auroc(seen: Seen, seed: int) -> score.Estimate:
@@ -237,6 +248,23 @@ def _nearest(
         weight = 1 / (np.take_along_axis(apart, near, 1) + 1e-6)
         p[test] = (weight * positive[train][near]).sum(1) / weight.sum(1)
     return p
+
+
+def page(found: dict[str, Any]) -> str:
+    """`docs/t1_studies.md`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    (low, high), crossed = found["null"]["expected"], found["null"]["cross_validated"]
+    text: str = environment.get_template(TEMPLATE).render(
+        found,
+        crossed=crossed,
+        held=low <= crossed["hold_half"] <= high,
+        splits=[(f"{what} dealt", found["leak"][f"{what}_dealt"]) for what in ("slices", "people")],
+        share=lambda value: f"{value:.1%}",
+    )
+    return text
 
 
 if __name__ == "__main__":

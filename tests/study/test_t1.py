@@ -18,11 +18,12 @@ from dopascope.learn import weights as learn_weights
 from dopascope.report import study as page
 from dopascope.report.study_words import two_aurocs
 from dopascope.study import changed, load, members
+from dopascope.study.folder import claim
 from dopascope.study.metrics import reader_figures
 from dopascope.study.modality import DAT, T1, check, modality_of
 from dopascope.study.plan import Plan, parse, to_toml
 from dopascope.study.pretrain import learn_parts
-from dopascope.study.run import Watch, answered, claim
+from dopascope.study.run import Watch, answered
 from dopascope.tasks.classify import Sight, new_network
 from t1_people import seen_of, write_table
 

@@ -226,11 +226,20 @@ def explain_scan(
     """
     _require_learn()
     from dopascope import formats, space
+    from dopascope.batch.t1 import ZSCORE
     from dopascope.explain import explain, randomised
     from dopascope.study.trained import networks_of
     from dopascope.volume import Volume
 
     networks = networks_of(run)
+    if any(ZSCORE in one.sight.intensity for one in networks):
+        raise UsageError(
+            "Maps are made of studies of DaT scans only.",
+            where=run,
+            found="a study of T1 scans",
+            expected="a study whose networks see DaT scans",
+            fix="Name another run.",
+        )
     image = formats.load(scan)
     if not isinstance(image, Volume):
         raise UsageError(

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
+from dopascope.errors import UsageError
 from dopascope.learn.fit import NO_GRADE
 from dopascope.study.material import Material
 from dopascope.study.people import FINAL, GRADES
-from dopascope.study.plan import Plan
+from dopascope.study.plan import Plan, to_toml
 
 Floats = NDArray[np.float64]
 PLAN: Final = "plan.toml"
@@ -33,6 +34,37 @@ ERRORS: Final = "errors.npz"
 COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
 MOST_ERRORS: Final = 48
 PACKAGES: Final = ("torch", "torchvision", "timm", "monai", "lightning-fabric", "scikit-learn")
+
+
+def claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
+    """Make `out` the run's of this plan and these tables, or see that it is.
+
+    Raises:
+        UsageError: it holds a run, and `resume` is false or the run is another one.
+        OSError: it cannot be written.
+    """
+    names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
+    text = f"{to_toml(plan)}{names}\n"
+    written = out / PLAN
+    if written.is_file():
+        if not resume:
+            raise UsageError(
+                "This folder holds a run already.",
+                where="--out",
+                found=out,
+                expected="a new folder",
+                fix="Name another folder, or go on with this run: --resume.",
+            )
+        if written.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                "The run in this folder is of another plan or cohort.",
+                where=written,
+                found="another plan.toml",
+                expected="the same plan and cohort table",
+                fix="Name another folder, or give what it was started with.",
+            )
+    provenance.check_writable(out)
+    provenance.write_text(written, text)
 
 
 @dataclass(frozen=True)

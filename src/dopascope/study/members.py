@@ -25,7 +25,8 @@ from dopascope.learn.weights import first_weights, pretrained_on
 from dopascope.nets import NETWORKS, known
 from dopascope.nets.classes import CLASSES
 from dopascope.study.material import Material, sight_of
-from dopascope.study.plan import Labels, NetworkMember, Plan, TabularMember, parse, to_toml_of
+from dopascope.study.plan import Labels, NetworkMember, Plan, TabularMember, parse
+from dopascope.study.plan_text import toml_of
 from dopascope.tasks import classify
 from dopascope.tasks.tabular import Tabular
 
@@ -92,7 +93,7 @@ def available(plan: Plan, folder: Path | None) -> tuple[Plan, dict[str, Weights]
         for one in orphans[:1]:
             del one["beside"]
     known["assumed"] |= {f"members.{name}": reason for name, reason in reasons.items()}
-    return parse(to_toml_of(known), where="the plan without what cannot be had"), found
+    return parse(toml_of(known), where="the plan without what cannot be had"), found
 
 
 def check_apart(scans: Sequence[CohortScan], records: Sequence[dict[str, Any]], first: Mapping[str, Weights]) -> None:

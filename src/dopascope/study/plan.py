@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dopascope.errors import UsageError
+from dopascope.study.plan_text import toml_of
 
 FORM: Final = "dopascope.plan/1"
 PRESETS: Final = ("s1", "s2", "s3", "s5", "best")
@@ -330,50 +331,9 @@ def changed(
         known["validation"] = {**known["validation"], "leave_out": leave_out}
         known["validation"].pop("folds", None)
         known["assumed"]["validation.leave_out"] = "set on the command line"
-    return parse(to_toml_of(known), where="command line")
+    return parse(toml_of(known), where="command line")
 
 
 def to_toml(plan: Plan) -> str:
     """The plan as TOML that `parse` reads back; fields without a value are left out."""
-    return to_toml_of(plan.model_dump(exclude_none=True))
-
-
-def to_toml_of(content: Mapping[str, Any]) -> str:
-    """The content of a plan as TOML; `parse` says whether it can be meant."""
-    return _table(content, ())
-
-
-def _table(content: Mapping[str, Any], at: tuple[str, ...]) -> str:
-    lines, blocks = [], []
-    for key, value in content.items():
-        if isinstance(value, Mapping) and not _inline(at, key):
-            blocks.append(f"\n[{'.'.join((*at, _key(key)))}]\n" + _table(value, (*at, _key(key))))
-        elif key == "members":
-            blocks += [_member(one) for one in value]
-        else:
-            lines.append(f"{_key(key)} = {_value(value)}\n")
-    return "".join(lines) + "".join(blocks)
-
-
-def _inline(at: tuple[str, ...], key: str) -> bool:
-    return bool(at) and at[0] == "members" and key != "training"
-
-
-def _member(member: Mapping[str, Any]) -> str:
-    return "\n[[members]]\n" + _table(member, ("members",))
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(one) for one in value) + "]"
-    return repr(value)
+    return toml_of(plan.model_dump(exclude_none=True))

@@ -17,14 +17,13 @@ from dopascope.batch.drive import Outcome, Runner
 from dopascope.batch.viewing import Seen, ViewSettings, see
 from dopascope.cohort import CohortScan, read_cohort
 from dopascope.cohort.splits import write_splits
-from dopascope.errors import UsageError
 from dopascope.learn.log import Epoch
 from dopascope.study import answer, members, modality, people
 from dopascope.study.answer import Combined, p_of
 from dopascope.study.folder import (
-    PLAN,
     SPLITS,
     Lines,
+    claim,
     environment,
     write_classes,
     write_errors,
@@ -35,7 +34,7 @@ from dopascope.study.material import Material
 from dopascope.study.metrics import measure
 from dopascope.study.modality import DAT, SHOWN
 from dopascope.study.people import FINAL, Fold
-from dopascope.study.plan import NetworkMember, Plan, to_toml
+from dopascope.study.plan import NetworkMember, Plan
 
 Floats = NDArray[np.float64]
 DEFAULT_CACHE: Final = "study.cache"
@@ -156,37 +155,6 @@ def with_further(fold: Fold, scans: Sequence[CohortScan], own: int) -> Fold:
     tested = {scans[row].cells["participant_id"] for row in fold.test}
     rows = [row for row in range(own, len(scans)) if scans[row].cells["participant_id"] in tested]
     return replace(fold, also=np.array(rows, int))
-
-
-def claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
-    """Make `out` the run's of this plan and these tables, or see that it is.
-
-    Raises:
-        UsageError: it holds a run, and `resume` is false or the run is another one.
-        OSError: it cannot be written.
-    """
-    names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
-    text = f"{to_toml(plan)}{names}\n"
-    written = out / PLAN
-    if written.is_file():
-        if not resume:
-            raise UsageError(
-                "This folder holds a run already.",
-                where="--out",
-                found=out,
-                expected="a new folder",
-                fix="Name another folder, or go on with this run: --resume.",
-            )
-        if written.read_text(encoding="utf-8") != text:
-            raise UsageError(
-                "The run in this folder is of another plan or cohort.",
-                where=written,
-                found="another plan.toml",
-                expected="the same plan and cohort table",
-                fix="Name another folder, or give what it was started with.",
-            )
-    provenance.check_writable(out)
-    provenance.write_text(written, text)
 
 
 @dataclass(frozen=True)
