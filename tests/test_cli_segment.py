@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dopascope import formats
-from dopascope.bundle import Bundle
+from dopascope.bundle import Bundle, store
 from dopascope.cli import segment_fit
 from dopascope.cli.app import app
 from dopascope.errors import UnreadableError
@@ -214,6 +214,19 @@ def test_apply_writes_the_mask_of_a_scan(tmp_path: Path) -> None:
     assert "picture of one slice" in stderr
 
 
+def test_without_a_model_apply_asks_the_one_that_ships_or_says_that_none_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats.save_nifti(head()[0], tmp_path / "scan.nii.gz")
+    monkeypatch.setattr(store, "SHIPPED", tmp_path / "nothing ships")
+    code, stdout, stderr = run("apply", tmp_path / "scan.nii.gz", "--out", tmp_path / "out", "--models-dir", tmp_path)
+    assert code == 2
+    assert "No segmenter ships with this version" in stderr
+    assert "no model dopascope-brain" in stderr
+    assert stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
 def refusal(folder: Path, text: str, *options: object) -> tuple[int, str]:
     path = folder / "bad.tsv"
     path.write_text(text)
@@ -230,7 +243,6 @@ def test_tables_that_cannot_be_learned_from_are_refused_exactly(table: Path) -> 
     folder = table.parent
     good = "".join(ROW.format(f"p{n}", n, f"s{n}_mask.nii") for n in range(2))
     save(folder / "empty.nii", np.zeros(SHAPE, np.uint8))
-    save(folder / "full.nii", np.ones(SHAPE, np.uint8))
     nibabel.Nifti1Image(np.ones((5, 6, 7), np.uint8), np.eye(4)).to_filename(folder / "other.nii")
     for text, code, words in (
         ("", 4, ("bad.tsv",)),
@@ -241,7 +253,7 @@ def test_tables_that_cannot_be_learned_from_are_refused_exactly(table: Path) -> 
         (HEAD + good + ROW.format("p2", 2, "other.nii"), 4, ("line 4", "not on the scan's grid")),
         (HEAD + good + ROW.format("p2", 2, "empty.nii"), 4, ("line 4", "no brain")),
         (HEAD + good.replace("p1", "p0"), 2, ("One person cannot be split", "p0", "says nothing of others")),
-        (HEAD + good.replace("s0_mask", "full").replace("s1_mask", "full"), 4, ("class is missing", "background")),
+        (HEAD + good.replace("axial\tbrain", "axial\t0"), 4, ("class is missing", "brain")),
     ):
         found, stderr = refusal(folder, text)
         assert found == code, stderr

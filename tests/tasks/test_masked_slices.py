@@ -28,7 +28,7 @@ def scan(folder: Path, name: str, *, axes: str = "RAS", mask: np.ndarray | None 
     """A head with a brighter front, and its brain, stored in some axis order."""
     brain = ellipsoid(SHAPE, 0.6) if mask is None else mask
     data = np.where(ellipsoid(SHAPE, 0.9), 300.0, 10.0) + 200 * ellipsoid(SHAPE, 0.6)
-    data[:, 30:] += 50.0
+    data[:, 30:] += 50.5
     if nan:
         data[:2, :2] = np.nan
     affine = np.diag([*SPACING, 1.0])

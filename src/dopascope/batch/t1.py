@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -11,8 +12,8 @@ from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UnsuitableError, UnsupportedError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
-from dopascope.space.bias import correct_bias
-from dopascope.space.brain_registration import on_mni, register_brain
+from dopascope.space.bias import ITERATIONS, correct_bias
+from dopascope.space.brain_registration import BrainRegistration, on_mni, register_brain
 from dopascope.space.intensity import zscore
 from dopascope.volume import CAMERA_FACTS, LabelMap, Volume
 
@@ -85,17 +86,36 @@ def brain_mask(scan: CohortScan, image: Volume, finder: BrainFinder | None, limi
     return mask, said | {"ml": round(float((mask.data > 0).sum()) * mask.grid.voxel_ml, 2)}
 
 
-def normalised(
-    scan: CohortScan, strictness: Strictness, limits: Limits, finder: BrainFinder | None
-) -> tuple[dict[str, Any], Volume]:
-    """The scan's brain on `MNI_2MM` in units of its own spread, 0 outside the brain; and what was done.
+@dataclass(frozen=True)
+class Placed:
+    """A T1-weighted scan after N4, affine to the template and z-score, still on its own grid."""
+
+    record: dict[str, Any]
+    """What was done."""
+    even: Volume
+    """Shading divided out."""
+    scored: Volume
+    """In units of its own spread, 0 outside the brain."""
+    mask: LabelMap
+    registration: BrainRegistration
+
+
+def placed(
+    scan: CohortScan,
+    strictness: Strictness,
+    limits: Limits,
+    finder: BrainFinder | None,
+    *,
+    iterations: tuple[int, ...] = ITERATIONS,
+) -> Placed:
+    """Mask, N4 of at most so many iterations, affine, z-score.
 
     Raises:
         InputError: it cannot be read or has no whole brain; see `brain_mask`, `correct_bias`, `register_brain`.
     """
     image = load_t1(scan, strictness, limits)
     mask, said = brain_mask(scan, image, finder, limits)
-    even, shading = correct_bias(image, mask)
+    even, shading = correct_bias(image, mask, iterations=iterations)
     found = register_brain(even, mask)
     scored, mean, sd = zscore(even, mask)
     source = image.source
@@ -122,4 +142,16 @@ def normalised(
         "acquisition": {name: told for name in CAMERA_FACTS if (told := getattr(image.acquisition, name)) is not None},
         "software": provenance.software(),
     }
-    return record, on_mni(scored, found)
+    return Placed(record, even, scored, mask, found)
+
+
+def normalised(
+    scan: CohortScan, strictness: Strictness, limits: Limits, finder: BrainFinder | None
+) -> tuple[dict[str, Any], Volume]:
+    """The scan's brain on `MNI_2MM` in units of its own spread, 0 outside the brain; and what was done.
+
+    Raises:
+        InputError: see `placed`.
+    """
+    found = placed(scan, strictness, limits, finder)
+    return found.record, on_mni(found.scored, found.registration)

@@ -36,7 +36,7 @@ def brain_of(
         progress: told of each plane.
 
     Raises:
-        UsageError: there is no such model, or it is no segmenter.
+        UsageError: there is no such model, or it is no segmenter, or none is named and none ships.
         UnsuitableError: a picture, or no brain that could be one.
     """
     if isinstance(scan, SliceImage):
@@ -47,7 +47,7 @@ def brain_of(
             expected="a scan with three axes (NIfTI, MGZ, DICOM)",
             fix="Give the scan that the picture was cut from.",
         )
-    bundle = store.load(model or SHIPPED_SEGMENTER, models_dir, threads=threads)
+    bundle = store.load(model or _default(models_dir), models_dir, threads=threads)
     if bundle.spec.kind != "segmenter":
         raise UsageError(
             "This model does not find brains.",
@@ -61,3 +61,15 @@ def brain_of(
         return bundle.run(slices)[view.BRAIN][:, 0]
 
     return find_brain(scan, ask, progress=progress)
+
+
+def _default(models_dir: str | Path | None) -> str:
+    if not store.has(SHIPPED_SEGMENTER, models_dir):
+        raise UsageError(
+            "No segmenter ships with this version, and none is named.",
+            where="--model",
+            found=f"no model {SHIPPED_SEGMENTER}",
+            expected="the name of an installed segmenter",
+            fix="Train one (dopascope segment fit --painted), add its bundle (models add), and name it with --model.",
+        )
+    return SHIPPED_SEGMENTER

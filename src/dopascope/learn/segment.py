@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dopascope.errors import UsageError
 from dopascope.learn import checkpoint
-from dopascope.learn.fit import fabric
+from dopascope.learn.fit import fabric, memory_format
 from dopascope.learn.log import Epoch
 from dopascope.learn.sampling import seed_of
 
@@ -24,7 +24,7 @@ Loss = Literal["cross-entropy", "cross-entropy+dice"]
 
 
 class Slices(Protocol):
-    """Numbered training slices: image (1, I, J) float32 and mask (I, J) int64, the same each time it is asked."""
+    """Numbered training slices or volumes: image (1, I, J[, K]) float32 and mask (I, J[, K]) int64, always the same."""
 
     def __len__(self) -> int: ...
 
@@ -88,7 +88,7 @@ def fit_segmenter(
     weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
 
     Args:
-        net: takes (B, 1, I, J), gives logits (B, 2, I, J); its first weights are the caller's.
+        net: takes (B, 1, I, J[, K]), gives logits (B, 2 or more, I, J[, K]); its first weights are the caller's.
         train: what is learned from: an endless stream, of which every epoch takes the next slices, or a fixed set, of
             which every epoch takes a new order.
         recipe: how.
@@ -98,7 +98,8 @@ def fit_segmenter(
         progress: told of every epoch.
     """
     device = fabric(recipe.precision)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = memory_format(train[0][0].shape)
+    net.to(memory_format=layout)  # type: ignore[call-overload]
     model, optimiser = device.setup(
         net, torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     )
@@ -114,7 +115,7 @@ def fit_segmenter(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             torch.manual_seed(seed_of(recipe.seed, epoch, step + 1))  # of drop-out
-            images = images.to(device.device).contiguous(memory_format=torch.channels_last)
+            images = images.to(device.device).contiguous(memory_format=layout)
             masks = masks.to(device.device)
             loss, correct = _loss(model(images).float(), masks, recipe.loss)
             device.backward(loss)

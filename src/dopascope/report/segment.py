@@ -56,6 +56,7 @@ def _render(run: SegmentRun, figures: list[Plot]) -> str:
     readers = run.metrics["readers"]
     paper = claims.shipped("s5").sets[0]
     reported = {name: paper.reported[key].text for name, key in BESIDE.items()} | {"object_map": MAP}
+    reported["pixel_iou"] += " %"
     return (
         html.environment()
         .get_template("segment.html.j2")
