@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from dopascope.reading.schema import DISCLAIMER, EvidenceMap, Reading
+from dopascope.reading.schema import DISCLAIMER, NO_VERDICT, EvidenceMap, Reading
 
 LONGEST: Final = 700
 """Characters of one text that are printed; `reading.json` has the rest."""
@@ -18,7 +18,8 @@ HEADLINES: Final = {
     "normal": "Dopamine transporter binding reads as normal.",
     "reduced": "Dopamine transporter binding reads as reduced.",
     "uncertain": "No firm answer: look at the scan and at the reasons.",
-    "refused": "This input was not read. No ratio and no verdict on binding is given.",
+    "refused": "This input was not read. No number and no verdict is given.",
+    NO_VERDICT: "The scan was measured. What it measures does not answer the question, so nothing is answered.",
 }
 
 SYMBOLS: Final = {
@@ -26,6 +27,7 @@ SYMBOLS: Final = {
     "reduced": "●",
     "uncertain": "◐",
     "refused": "✕",
+    NO_VERDICT: "–",
     "in-distribution": "✓",
     "unusual": "!",
     "not stated": "–",
