@@ -15,7 +15,7 @@ from dopascope.volume import Volume
 
 Floats = NDArray[np.float32]
 
-BRAIN_SLICES: Final = "brain_slices_1.6mm"
+BRAIN_SLICES: Final = "brain_slices"
 GREY_RANGE: Final = "grey_range"
 """Input of segmenters: slices of a scan on its own axes, and its percentiles as 0 and 1 (`bundle.brain`)."""
 BRAIN: Final = "brain"
