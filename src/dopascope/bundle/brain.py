@@ -1,4 +1,4 @@
-"""The brain in a scan by a segmenter bundle: slices in three planes, fused, cleaned, and judged before it is believed."""
+"""The brain in a scan by a segmenter bundle: slices in three planes, fused, cleaned, judged before it is believed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ COMPACT: Final = 0.80
 class Slicer(Protocol):
     """Answers for slices (B, SIDE, SIDE) with the logit of brain of each pixel (B, SIDE, SIDE)."""
 
-    def __call__(self, slices: Floats) -> Floats: ...
+    def __call__(self, slices: Floats) -> Floats:
+        """The logits."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dopascope.passport.brain import BrainFound
 from dopascope.passport.inspection import inspect
 from dopascope.passport.result import Check, Passport
-from dopascope.passport.t1 import BrainFound, inspect_t1
+from dopascope.passport.t1 import inspect_t1
 
 __all__ = ["BrainFound", "Check", "Passport", "inspect", "inspect_t1"]

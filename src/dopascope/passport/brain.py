@@ -1,4 +1,4 @@
-"""Checks of the brain in a T1-weighted MRI: whole, of a brain's size, in a head, and brighter in white matter than in grey."""
+"""Checks of the brain in a T1-weighted MRI: whole, of a brain's size, in a head, white matter brighter than grey."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Choices:
     age: float | None = None
     sex: str | None = None
     models: tuple[str, ...] | None = None
-    """Model names in order; None for all that are installed; ("none",) for the rule alone. Of a T1 MRI the segmenter."""
+    """Model names in order; None for all that are installed; ("none",) for the rule alone. For a T1 MRI a segmenter."""
     method: str = "anatomical"
     reference: str = "whole_brain"
     normals: Path | None = None

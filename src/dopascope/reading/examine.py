@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from dopascope.volume import MNI_2MM, Grid, SliceImage, Source, Volume
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
+
+PLAIN: Final = Choices()
 
 
 def read(
@@ -87,7 +89,7 @@ def _in_memory(source: Any) -> Volume | SliceImage:
     return Volume(np.asanyarray(source.dataobj), Grid(source.shape, source.affine), source=where)
 
 
-def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examination:
+def examine(image: Volume | SliceImage, choices: Choices = PLAIN) -> Examination:
     """Read an image and keep the pixels that the report draws.
 
     A scan that the passport refuses gives a Reading with verdict `refused` and no numbers.

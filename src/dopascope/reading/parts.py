@@ -18,7 +18,6 @@ from dopascope.space import Registration
 from dopascope.space.pseudocolour import INTERVALS, grey_range
 from dopascope.volume import Acquisition, LabelMap, SliceImage, Source, Step, Volume
 
-
 COLOURS_SAY_NOTHING: Final = "Colours follow from grey values alone: they add no information."
 
 

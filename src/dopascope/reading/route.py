@@ -1,4 +1,4 @@
-"""Which examination an image is read as: what the caller says, else what the file says, else an assumption that is told."""
+"""Which examination an image is read as: what the caller says, else what the file says, else an assumption, told."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BIDS_T1: Final = re.compile(r"_T1w\.(nii(\.gz)?|mgz)$", re.IGNORECASE)
 """The suffix by which BIDS states what a NIfTI file is, which itself has no place for it."""
 
 WEIGHTING: Final = (
-    "the MRI is T1-weighted: the header says MR and not the weighting; the order of grey matter, white matter and fluid "
-    "is checked"
+    "the MRI is T1-weighted: the header says MR and not the weighting; the order of grey matter, white matter and "
+    "fluid is checked"
 )
 BY_NAME: Final = "it is a T1-weighted MRI: the file's name says so (BIDS suffix T1w); the order of tissues is checked"
 NO_WORD: Final = "it is a dopamine transporter SPECT: the file states no modality, and none was given"

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA: Final = "dopascope.reading/2"
-"""1 knew DaT alone: a verdict was never null, and `read_as`, `brain`, `morphometry` and `pseudocolour` were not there."""
+"""/1 knew DaT alone: no null verdict, and neither `read_as` nor `brain`, `morphometry` and `pseudocolour`."""
 
 DISCLAIMER = "For research and education. Not a medical device."
 

@@ -29,9 +29,9 @@ ENIGMA_AUC: Final = (1 + erf(ENIGMA_D / 2)) / 2
 NO_ANSWER: Final = (
     "No verdict is given: a structural T1-weighted MRI does not tell Parkinson's disease from health or from essential "
     "tremor in one person.",
-    "In 2,357 people with Parkinson's disease the putamen was smaller than in controls by d = -0.16 (ENIGMA; Laansma et "
-    f"al. 2021): by its volume one person would be told from another with an area under the curve of {ENIGMA_AUC:.2f}, "
-    "where .5 is chance.",
+    "In 2,357 people with Parkinson's disease the putamen was smaller than in controls by d = -0.16 (ENIGMA; Laansma "
+    f"et al. 2021): by its volume one person would be told from another with an area under the curve of "
+    f"{ENIGMA_AUC:.2f}, where .5 is chance.",
     "Whether dopamine transporters are lost is what a DaT SPECT shows: dopascope read reads it.",
 )
 """Why a scan that was measured has no verdict."""
@@ -124,9 +124,7 @@ def _told(error: InputError) -> str:
 
 
 def _brain(bundle: Bundle, mask: BrainMask) -> schema.BrainPart:
-    return schema.BrainPart(
-        model=bundle.id, model_sha256=bundle.model_sha256, file=MASK_FILE, **mask.as_dict()
-    )
+    return schema.BrainPart(model=bundle.id, model_sha256=bundle.model_sha256, file=MASK_FILE, **mask.as_dict())
 
 
 def _registration(found: BrainRegistration) -> schema.RegistrationPart:
@@ -139,9 +137,7 @@ def _registration(found: BrainRegistration) -> schema.RegistrationPart:
 
 def _morphometry(found: morphometry.Morphometry) -> schema.MorphometryPart:
     said = found.as_dict()
-    volumes = {
-        name: schema.Size(ml=one.value, interval=(one.low, one.high)) for name, one in found.volumes_ml.items()
-    }
+    volumes = {name: schema.Size(ml=one.value, interval=(one.low, one.high)) for name, one in found.volumes_ml.items()}
     return schema.MorphometryPart(
         method_id=found.method,
         volumes=volumes,

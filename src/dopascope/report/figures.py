@@ -135,7 +135,9 @@ def striatal_planes(volume: Volume) -> Iterator[Tile]:
     right_left, front_back = ("R", "L"), ("A", "P")
     yield _hot(data[ci, cj, k], f"axial z {tiles.signed(z)}", "Axial plane through the striatum", right_left)
     yield _hot(data[ci, j, ck], f"coronal y {tiles.signed(y)}", "Coronal plane through the striatum", right_left)
-    yield _hot(data[right, cj, ck], f"right x {tiles.signed(x)}", "Sagittal plane through the right putamen", front_back)
+    yield _hot(
+        data[right, cj, ck], f"right x {tiles.signed(x)}", "Sagittal plane through the right putamen", front_back
+    )
     yield _hot(data[left, cj, ck], f"left x {tiles.signed(-x)}", "Sagittal plane through the left putamen", front_back)
     yield _hot(flat["coronal"][ci, ck], "maximum, from the front", "Maximum projection seen from the front", right_left)
     yield _hot(flat["axial"][ci, cj], "maximum, from below", "Maximum projection seen from below", right_left)

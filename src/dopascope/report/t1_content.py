@@ -66,12 +66,12 @@ def of(reading: Reading, drawn: T1Figures | None) -> T1Content | None:
         coloured=Strip("49 intervals of grey, one colour each", drawn.colours) if drawn.colours else None,
         keys=tuple((name, OUTLINES[name]) for name in dict.fromkeys(names)),
         mask=mask_facts(reading.brain),
-        volumes=_rows(measured),
+        volumes=rows(measured),
         level="95 %",
         ticks=_ticks(_top(measured)),
         indices=content.plain_index_rows(measured.indices) if measured else (),
         why_not=None if measured else reading.reasons.get("morphometry"),
-        notes=_notes(measured),
+        notes=notes(measured),
         colour_notes=_colour_notes(reading.pseudocolour) or (reading.reasons.get("pseudocolour", ""),),
     )
 
@@ -88,7 +88,8 @@ def mask_facts(brain: BrainPart) -> Facts:
     )
 
 
-def _notes(measured: MorphometryPart | None) -> tuple[str, ...]:
+def notes(measured: MorphometryPart | None) -> tuple[str, ...]:
+    """Method, errors, and what is not known."""
     if measured is None:
         return (ONE_SCALE,)
     return (
@@ -115,7 +116,8 @@ def _ticks(top: float) -> tuple[tuple[str, float], ...]:
     return content.scale_ticks(top)
 
 
-def _rows(measured: MorphometryPart | None) -> tuple[VolumeRow, ...]:
+def rows(measured: MorphometryPart | None) -> tuple[VolumeRow, ...]:
+    """Structures in anatomical order, right above left, with bars on one axis."""
     if measured is None:
         return ()
     top = _top(measured)
@@ -123,17 +125,15 @@ def _rows(measured: MorphometryPart | None) -> tuple[VolumeRow, ...]:
     def place(value: float) -> float:
         return min(1.0, max(0.0, value / top))
 
-    rows = []
+    made = []
     for key in sorted(measured.volumes, key=_order):
         one = measured.volumes[key]
         structure, side = wording.sided(key)
         both = not side and structure in ("Caudate", "Putamen")
         low, high = one.interval
         bar = Bar(0.0, place(one.ml), place(low), place(high), None)
-        rows.append(
-            VolumeRow(structure, "both" if both else side, number(one.ml), wording.interval(one.interval), bar)
-        )
-    return tuple(rows)
+        made.append(VolumeRow(structure, "both" if both else side, number(one.ml), wording.interval(one.interval), bar))
+    return tuple(made)
 
 
 def _order(key: str) -> tuple[int, str]:

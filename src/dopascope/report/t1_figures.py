@@ -1,4 +1,4 @@
-"""Pictures of a T1 MRI: the brain's outline and the template's structures over the scan, and the brain in pseudo-colour.
+"""Pictures of a T1 MRI: outlines of the brain and the template's structures, and the brain in pseudo-colour.
 
 All are cut from the scan on its own grid, in the order R, A, S; planes are the stored ones.
 """
@@ -89,7 +89,7 @@ def thumbnail(images: Images) -> Tile | None:
     if images.brain is None:
         return None
     scan, inside = canonical(images.scan), canonical(images.brain)
-    number = int(round(float(np.argwhere(inside.data > 0)[:, 2].mean())))
+    number = round(float(np.argwhere(inside.data > 0)[:, 2].mean()))
     top = float(np.percentile(scan.data[inside.data > 0], TOP_PERCENTILE)) * HEADROOM
     return _outlined(scan, {"brain": inside}, 2, number, top)
 
@@ -100,9 +100,7 @@ def _structures(scan: Volume, matrix: NDArray[np.float64], top: float) -> Iterat
     for axis, number in ((2, striatal[2]), (1, striatal[1]), (0, middle[0])):
         plane = _plane_grid(scan.grid, axis, int(number))
         labels = resample(template_brain(), plane, to_image=np.linalg.inv(matrix))
-        parts = {
-            name: LabelMap((labels.data == tissue).astype(np.uint8), plane) for name, tissue in STRUCTURES.items()
-        }
+        parts = {name: LabelMap((labels.data == tissue).astype(np.uint8), plane) for name, tissue in STRUCTURES.items()}
         yield _outlined(scan, parts, axis, int(number), top)
 
 
@@ -123,18 +121,16 @@ def _plane_grid(grid: Grid, axis: int, number: int) -> Grid:
 
 def _outlined(scan: Volume, parts: dict[str, LabelMap], axis: int, number: int, top: float) -> Tile:
     """A slice in grey with outlines; a part is on the scan's grid, or on the one slice."""
-    plane, spacing, size = _slice(scan.data, scan.grid, axis, number)
+    plane, size = _slice(scan.data, scan.grid, axis, number)
     image = tiles.grey(plane, top, _sides(axis)).convert("RGB")
     for name, part in parts.items():
-        inside, _, _ = _slice(part.data, part.grid, axis, number if part.grid.shape[axis] > 1 else 0)
+        inside, _ = _slice(part.data, part.grid, axis, number if part.grid.shape[axis] > 1 else 0)
         _outline(image, inside, OUTLINES[name])
     label = _label(scan.grid, axis, number)
     return Tile(label, f"{label}; outlined: {', '.join(parts)}; {_said(axis)}", image, *size)
 
 
-def _coloured(
-    scan: Volume, inside: LabelMap, axis: int, number: int, span: GreyRange, intervals: int
-) -> Tile:
+def _coloured(scan: Volume, inside: LabelMap, axis: int, number: int, span: GreyRange, intervals: int) -> Tile:
     """A slice of the brain in pseudo-colour on black, with its sides."""
     from PIL import Image
 
@@ -150,17 +146,15 @@ def _coloured(
     return Tile(label, f"The brain in pseudo-colour, {label}; {_said(axis)}", image, 1.0, 1.0)
 
 
-def _slice(
-    data: NDArray[Any], grid: Grid, axis: int, number: int
-) -> tuple[Plane, tuple[float, float], tuple[float, float]]:
-    """One slice as displayed, at the pixels of the report; its spacing and its size (width, height) in mm."""
+def _slice(data: NDArray[Any], grid: Grid, axis: int, number: int) -> tuple[Plane, tuple[float, float]]:
+    """One slice as displayed, at the pixels of the report, and its size (width, height) in mm."""
     across, up = (a for a in range(3) if a != axis)
     shown = tiles.radiological(np.take(data, number, axis).astype(np.float32))
     spacing = (grid.spacing_mm[up], grid.spacing_mm[across])
     width, height = shown.shape[1] * spacing[1], shown.shape[0] * spacing[0]
     longest = max(width, height) * tiles.PIXELS_PER_MM
     pixel = (spacing[0] * MAX_PIXELS / longest, spacing[1] * MAX_PIXELS / longest)
-    return tiles.scaled(shown, pixel), spacing, (width, height)
+    return tiles.scaled(shown, pixel), (width, height)
 
 
 def _outline(image: Image.Image, mask: Plane, rgb: Rgb) -> None:
