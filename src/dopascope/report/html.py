@@ -81,7 +81,7 @@ def _with_css(found: t1_content.T1Content | None) -> dict[str, Any] | None:
     """The tables of a T1 MRI with their colours as style sheets write them."""
     if found is None:
         return None
-    return {**vars(found), "keys": [(name, css(rgb)) for name, rgb in found.keys]}
+    return {**vars(found), "legend": [(name, css(rgb)) for name, rgb in found.legend]}
 
 
 @cache

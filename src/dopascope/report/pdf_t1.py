@@ -30,7 +30,7 @@ def t1_pages(reading: Reading, drawn: T1Figures | None) -> Iterator[Flowable]:
     for strip in filter(None, (found.outlined, found.structures)):
         yield Film(strip, tallest=150.0)
         yield Spacer(1, 2)
-    yield Keys(list(found.keys))
+    yield Keys(list(found.legend))
     yield pairs(found.mask, 32, 150)
     yield CondPageBreak(ROOM)
     yield text("Volumes", words.SECTION)

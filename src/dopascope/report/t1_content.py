@@ -42,7 +42,7 @@ class T1Content:
     outlined: Strip
     structures: Strip | None
     coloured: Strip | None
-    keys: tuple[tuple[str, Rgb], ...]
+    legend: tuple[tuple[str, Rgb], ...]
     mask: Facts
     volumes: tuple[VolumeRow, ...]
     level: str
@@ -64,7 +64,7 @@ def of(reading: Reading, drawn: T1Figures | None) -> T1Content | None:
         outlined=Strip("The brain's outline", drawn.brain),
         structures=Strip("The template's structures", drawn.structures) if drawn.structures else None,
         coloured=Strip("49 intervals of grey, one colour each", drawn.colours) if drawn.colours else None,
-        keys=tuple((name, OUTLINES[name]) for name in dict.fromkeys(names)),
+        legend=tuple((name, OUTLINES[name]) for name in dict.fromkeys(names)),
         mask=mask_facts(reading.brain),
         volumes=rows(measured),
         level="95 %",
