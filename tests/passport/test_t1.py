@@ -18,8 +18,8 @@ def placed() -> BrainRegistration:
     return BrainRegistration(simulated().mni_to_scan, 1.0, True, (), (8.0, -5.0, 6.0), (0.95, 0.95, 0.95), 0.95, 0.8)
 
 
-def judged(data: np.ndarray, *, whole: bool = True, acquisition: Acquisition = Acquisition()) -> Passport:
-    volume = Volume(data, simulated().volume.grid, acquisition)
+def judged(data: np.ndarray, *, whole: bool = True, modality: str | None = None) -> Passport:
+    volume = Volume(data, simulated().volume.grid, Acquisition(modality=modality))
     return inspect_t1(volume, BrainFound(true_mask(), whole, volume, placed()))
 
 
@@ -28,7 +28,7 @@ def head() -> np.ndarray:
 
 
 def test_a_head_is_in_distribution_with_each_check_in_words() -> None:
-    found = judged(head(), acquisition=Acquisition(modality="MR"))
+    found = judged(head(), modality="MR")
     assert found.verdict == "in-distribution", found.reasons
     assert all(one.explanation and one.expected for one in found.checks)
 
@@ -88,4 +88,6 @@ def test_empty_scans_labels_and_other_modalities_are_refused() -> None:
     assert inspect_t1(replace(volume, data=np.full_like(volume.data, np.nan))).verdict == "refused"
     assert inspect_t1(replace(volume, data=(volume.data > 500).astype(np.float32))).verdict == "refused"
     for said in ("NM", "CT", "PT"):
-        assert inspect_t1(replace(volume, acquisition=Acquisition(modality=said))).check("modality").verdict == "refused"
+        assert (
+            inspect_t1(replace(volume, acquisition=Acquisition(modality=said))).check("modality").verdict == "refused"
+        )

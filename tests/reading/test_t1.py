@@ -30,7 +30,10 @@ def read_t1() -> Examination:
 
 def named(name: str, modality: str | None = None) -> Volume:
     return Volume(
-        np.zeros(TINY.shape), TINY, Acquisition(modality=modality), Source(name, "nifti", "0" * 64, orientation_from="s")
+        np.zeros(TINY.shape),
+        TINY,
+        Acquisition(modality=modality),
+        Source(name, "nifti", "0" * 64, orientation_from="s"),
     )
 
 

@@ -32,7 +32,15 @@ def test_the_passport_comes_before_the_refusal_and_both_before_the_volumes(page:
     text = parse(page).text
     places = [
         text.index(one)
-        for one in (DISCLAIMER, "Orientation from", "Passport:", "No verdict is given", "Volume, ml", "adds no", "Limits")
+        for one in (
+            DISCLAIMER,
+            "Orientation from",
+            "Passport:",
+            "No verdict is given",
+            "Volume, ml",
+            "adds no",
+            "Limits",
+        )
         if one != "adds no"
     ]
     assert places == sorted(places)

@@ -93,9 +93,7 @@ def test_programs_are_told_the_same(installation: Installation, one: tuple[Brows
     whole = program.get(f"/readings/{reading}/reading").json
     assert whole["verdict"] is None
     assert MASK_FILE in program.get(f"/readings/{reading}").json["files"]
-    refused = program.post(
-        f"/readings/{reading}/corrections", json={"shift_mm": [1, 0, 0], "rotate_deg": [0, 0, 0]}
-    )
+    refused = program.post(f"/readings/{reading}/corrections", json={"shift_mm": [1, 0, 0], "rotate_deg": [0, 0, 0]})
     assert (refused.status_code, refused.json["type"].rsplit("/", 1)[-1]) == (409, "t1") or refused.status_code == 409
     assert program.get("/dashboard").json["counts"][NO_VERDICT] == 1
 

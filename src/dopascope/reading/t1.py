@@ -32,7 +32,7 @@ NO_ANSWER: Final = (
     "In 2,357 people with Parkinson's disease the putamen was smaller than in controls by d = -0.16 (ENIGMA; Laansma "
     f"et al. 2021): by its volume one person would be told from another with an area under the curve of "
     f"{ENIGMA_AUC:.2f}, where .5 is chance.",
-    "Whether dopamine transporters are lost is what a DaT SPECT shows: dopascope read reads it.",
+    "Whether dopamine transporters are lost is shown by a DaT SPECT, which this program reads.",
 )
 """Why a scan that was measured has no verdict."""
 
@@ -166,4 +166,5 @@ def _indices(found: morphometry.Morphometry) -> dict[str, schema.Index]:
 
 
 def _on_whom(error: Mapping[str, Any]) -> str:
-    return "; ".join(f"{name} {value}" for name, value in error.items() if isinstance(value, str | int | float))
+    known = {name: value for name, value in error.items() if name not in ("form", "method")}
+    return "; ".join(f"{name} {value}" for name, value in known.items() if isinstance(value, str | int | float))

@@ -48,6 +48,7 @@ TOP_PERCENTILE: Final = 99.5
 """Of the brain's values, which is white."""
 HEADROOM: Final = 1.15
 MAX_PIXELS: Final = 400
+MARGIN_MM: Final = 14.0
 PLANES: Final = ("sagittal", "coronal", "axial")
 """By the axis that they lie across."""
 
@@ -66,7 +67,7 @@ def draw(images: Images, registration: RegistrationPart | None, cut: Pseudocolou
     """The pictures of a scan whose brain was found; None where it was not."""
     if images.brain is None:
         return None
-    scan, inside = canonical(images.scan), canonical(images.brain)
+    scan, inside = _around_brain(images.scan, images.brain)
     at = np.round(np.argwhere(inside.data > 0).mean(axis=0)).astype(int)
     top = float(np.percentile(scan.data[inside.data > 0], TOP_PERCENTILE)) * HEADROOM
     outlined = tuple(_outlined(scan, {"brain": inside}, axis, int(at[axis]), top) for axis in (2, 1, 0))
@@ -88,10 +89,24 @@ def thumbnail(images: Images) -> Tile | None:
     """One small picture: the brain's outline on an axial plane."""
     if images.brain is None:
         return None
-    scan, inside = canonical(images.scan), canonical(images.brain)
+    scan, inside = _around_brain(images.scan, images.brain)
     number = round(float(np.argwhere(inside.data > 0)[:, 2].mean()))
     top = float(np.percentile(scan.data[inside.data > 0], TOP_PERCENTILE)) * HEADROOM
     return _outlined(scan, {"brain": inside}, 2, number, top)
+
+
+def _around_brain(scan: Volume, brain: LabelMap) -> tuple[Volume, LabelMap]:
+    """Both in the order R, A, S, cut to the brain and `MARGIN_MM` around it."""
+    upright, inside = canonical(scan), canonical(brain)
+    at, margin = np.argwhere(inside.data > 0), np.ceil(MARGIN_MM / np.array(upright.grid.spacing_mm))
+    low = np.maximum(at.min(axis=0) - margin, 0).astype(int)
+    high = np.minimum(at.max(axis=0) + margin + 1, upright.grid.shape).astype(int)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    affine = upright.grid.affine.copy()
+    affine[:3, 3] = upright.grid.to_world(low)
+    i, j, k = (int(n) for n in high - low)
+    grid = Grid((i, j, k), affine)
+    return Volume(upright.data[box], grid), LabelMap(inside.data[box], grid)
 
 
 def _structures(scan: Volume, matrix: NDArray[np.float64], top: float) -> Iterator[Tile]:
@@ -107,7 +122,8 @@ def _structures(scan: Volume, matrix: NDArray[np.float64], top: float) -> Iterat
 def _index(grid: Grid, matrix: NDArray[np.float64], place_mm: tuple[float, float, float]) -> NDArray[np.int_]:
     """The voxel of a place of the template, within the scan."""
     world = matrix[:3, :3] @ np.array(place_mm) + matrix[:3, 3]
-    return np.clip(np.round(grid.to_index(world)).astype(int), 0, np.array(grid.shape) - 1)
+    found: NDArray[np.int_] = np.clip(np.round(grid.to_index(world)).astype(int), 0, np.array(grid.shape) - 1)
+    return found
 
 
 def _plane_grid(grid: Grid, axis: int, number: int) -> Grid:
