@@ -1,4 +1,4 @@
-"""A simulated T1-weighted head and its true brain, which stands in for the segmenter where the segmenter is not at issue."""
+"""A simulated T1-weighted head and its true brain, which stands in for the segmenter where that is not at issue."""
 
 from __future__ import annotations
 
