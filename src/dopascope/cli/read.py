@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from dopascope.volume import SliceImage, Volume
 
 
-ModalityOption = Annotated[
-    str | None,
-    typer.Option(
-        "--modality",
-        help="What the scan is, where the file does not say: DaT SPECT or T1-weighted MRI.",
-        metavar="dat|t1",
-    ),
-]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for reading.json, report.html and report.pdf.", metavar="DIR")
 ]
@@ -65,7 +57,7 @@ EvidenceOption = Annotated[
 def read(
     scan: options.ScanArgument,
     out: OutOption = None,
-    modality: ModalityOption = None,
+    modality: options.ModalityOption = None,
     age: AgeOption = None,
     sex: SexOption = None,
     model: ModelOption = [],  # noqa: B006  (typer copies it)
