@@ -159,6 +159,16 @@ def test_choices_that_a_t1_mri_does_not_know(choices: dict[str, object], where: 
     assert told.value.fix
 
 
+def test_a_picture_given_as_t1_is_shown_and_not_measured() -> None:
+    y, x = np.mgrid[-60:60, -50:50]
+    picture = SliceImage(np.where((x / 40) ** 2 + (y / 50) ** 2 < 1, 200.0 + x, 0.0).astype(np.float32))
+    with brain_known():
+        reading = examine(picture, Choices(modality="t1")).reading
+    assert reading.verdict in ("uncertain", "refused")
+    assert reading.brain is None
+    assert reading.reasons["brain"]
+
+
 def test_an_unknown_modality_is_refused() -> None:
     with pytest.raises(UsageError, match="no such modality"):
         Choices(modality="t2")

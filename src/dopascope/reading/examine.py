@@ -13,7 +13,7 @@ from dopascope.errors import GeometryError, UnsuitableError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.reading import parts, readers
-from dopascope.reading.assemble import DAT_PARTS, NOT_READ, assemble
+from dopascope.reading.assemble import DAT_PARTS, NOT_READ, T1_PARTS, assemble
 from dopascope.reading.choices import Choices
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.route import NOT_NUCLEAR, facts_of, route
@@ -232,6 +232,6 @@ def _examine_picture(image: SliceImage, choices: Choices, read_as: ReadAs) -> Ex
         verdict_reasons=list(part.reasons)
         if refused
         else ["No installed reader takes a picture of one slice.", PICTURE],
-        reasons=dict.fromkeys(("registration", *DAT_PARTS), PICTURE),
+        reasons=dict.fromkeys(("registration", *(T1_PARTS if read_as.modality == "t1" else DAT_PARTS)), PICTURE),
     )
     return Examination(reading, image)

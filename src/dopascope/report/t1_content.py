@@ -93,7 +93,7 @@ def notes(measured: MorphometryPart | None) -> tuple[str, ...]:
     if measured is None:
         return (ONE_SCALE,)
     return (
-        f"Method {measured.method_id}. Bar: volume; line: its interval. Intervals: {measured.interval_means}.",
+        f"Method {measured.method_id}. Intervals: {measured.interval_means}.",
         f"Errors measured on: {measured.measured_on}.",
         ONE_SCALE,
         NO_NORMALS,
