@@ -61,7 +61,7 @@ def test_read_writes_its_files_and_prints_the_ratios(run, scan: Path, tmp_path: 
 def test_json_on_stdout_is_the_reading_alone(run, scan: Path) -> None:  # type: ignore[no-untyped-def]
     done = run("read", scan, "--json", "--no-evidence")
     assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout)["schema"] == "dopascope.reading/1"
+    assert json.loads(done.stdout)["schema"] == "dopascope.reading/2"
 
 
 def test_a_refused_scan_is_reported_with_exit_code_4(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

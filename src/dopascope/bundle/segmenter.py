@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope.bundle import store, view
+from dopascope.bundle import Bundle, store, view
 from dopascope.bundle.brain import BrainMask, find_brain
 from dopascope.errors import UnsuitableError, UsageError
 from dopascope.volume import SliceImage, Volume
@@ -18,9 +18,28 @@ SHIPPED_SEGMENTER: Final = "dopascope-brain"
 THREADS: Final = 2
 
 
+def segmenter(model: str | None = None, models_dir: str | Path | None = None, *, threads: int = THREADS) -> Bundle:
+    """The segmenter of that name, or the one that ships.
+
+    Raises:
+        UsageError: there is no such model, or it is no segmenter.
+        BundleError: it is damaged or was changed.
+    """
+    bundle = store.load(model or SHIPPED_SEGMENTER, models_dir, threads=threads)
+    if bundle.spec.kind != "segmenter":
+        raise UsageError(
+            "This model does not find brains.",
+            where=bundle.id,
+            found=bundle.spec.kind,
+            expected="segmenter",
+            fix="Choose a segmenter (dopascope models list).",
+        )
+    return bundle
+
+
 def brain_of(
     scan: Volume | SliceImage,
-    model: str | None = None,
+    model: str | Bundle | None = None,
     models_dir: str | Path | None = None,
     *,
     threads: int = THREADS,
@@ -30,7 +49,7 @@ def brain_of(
 
     Args:
         scan: with three axes.
-        model: name of a segmenter; the one that ships where none is named.
+        model: a segmenter or its name; the one that ships where none is named.
         models_dir: where models are installed.
         threads: cores that may be used.
         progress: told of each plane.
@@ -47,6 +66,7 @@ def brain_of(
             expected="a scan with three axes (NIfTI, MGZ, DICOM)",
             fix="Give the scan that the picture was cut from.",
         )
+<<<<<<< HEAD
     bundle = store.load(model or _default(models_dir), models_dir, threads=threads)
     if bundle.spec.kind != "segmenter":
         raise UsageError(
@@ -56,6 +76,9 @@ def brain_of(
             expected="segmenter",
             fix="Choose a segmenter (dopascope models list).",
         )
+=======
+    bundle = model if isinstance(model, Bundle) else segmenter(model, models_dir, threads=threads)
+>>>>>>> refs/remotes/h/read2
 
     def ask(slices: NDArray[np.float32]) -> NDArray[np.float32]:
         return bundle.run(slices)[view.BRAIN][:, 0]

@@ -80,8 +80,16 @@ def fit(
     """
     _check_source(table, painted, labels)
     limits = options.read_options(None, strictness, limit).limits
-    given = {name: value for name, value in (("encoder", encoder), ("batch", batch), ("learning_rate", rate)) if value}
-    wanted = {"loss": _one_of("--loss", loss, get_args(LOSSES)), "precision": _one_of("--precision", precision)}
+    given = {
+        name: value
+        for name, value in (("encoder", encoder), ("batch", batch), ("learning_rate", rate))
+        if value is not None
+    }
+    wanted: dict[str, Any] = {
+        "loss": _one_of("--loss", loss, get_args(LOSSES)),
+        "precision": _one_of("--precision", precision),
+        **given,
+    }
     from dopascope.learn.torch_file import require_learn
 
     require_learn("Training", PARTS)
@@ -95,7 +103,6 @@ def fit(
         epochs=epochs,
         seed=seed,
         **wanted,
-        **given,
     )
     net = first_network(plan)
     material = _of_heads(plan, labels, out) if table is None else _of_table(plan, table, strictness, limits)

@@ -129,7 +129,10 @@ def _probability(logits: Any) -> Any:
 
 
 def _without_batch_norm(net: nn.Module) -> nn.Module:
-    """A copy in evaluation mode with each batch norm that follows a convolution folded into it."""
+    """A copy in evaluation mode with each batch norm that follows a convolution folded into it.
+
+    Any other becomes the scale and shift that it is: the exporter would fold it, and its parameters would be gone.
+    """
     from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -139,7 +142,38 @@ def _without_batch_norm(net: nn.Module) -> nn.Module:
             first, second = block[at], block[at + 1]
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 block[at], block[at + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    for parent in [*plain.modules()]:
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, _scaled_and_shifted(child))
     return plain
+
+
+def _scaled_and_shifted(norm: nn.BatchNorm2d) -> nn.Module:
+    """A batch norm in evaluation mode, with timm's drop-out and activation where it has them."""
+    import torch
+    from torch import nn
+
+    class Affine(nn.Module):
+        """A scale and a shift of each channel."""
+
+        def __init__(self, scale: Tensor, shift: Tensor) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(scale[:, None, None])
+            self.shift = nn.Parameter(shift[:, None, None])
+
+        def forward(self, x: Tensor) -> Tensor:
+            """(B, C, I, J), each channel by its own numbers."""
+            return x * self.scale + self.shift
+
+    if norm.running_mean is None or norm.running_var is None:
+        return norm
+    with torch.no_grad():
+        scale = torch.rsqrt(norm.running_var.double() + norm.eps) * (1 if norm.weight is None else norm.weight)
+        shift = (0 if norm.bias is None else norm.bias) - norm.running_mean * scale
+    after = [getattr(norm, name) for name in ("drop", "act") if isinstance(getattr(norm, name, None), nn.Module)]
+    affine = Affine(scale.float(), shift.float())
+    return nn.Sequential(affine, *after) if after else affine
 
 
 def _with_distinct_weights(net: nn.Module) -> nn.Module:

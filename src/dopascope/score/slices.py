@@ -33,7 +33,7 @@ FEWEST_PEOPLE: Final = 5
 PEOPLE: Final = "people"
 SLICES: Final = "slices within people"
 NO_DENOMINATOR: Final = "nothing to divide by"
-NO_SPACING: Final = "no slice has a known pixel size and two masks that are not empty"
+NO_SPACING: Final = "no pixel size, or a mask empty"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 """Where the ICBM152 template lies in a T1-weighted scan whose brain is known: an affine of 12 parameters.
 
 The brain, masked, is explained as grey matter, white matter and fluid of the template with free amplitudes
-(`space.fit`), so no contrast is assumed; what lies outside the mask counts as dark, which ties the outline.
+(`space.fit`), so no contrast is assumed; what lies outside the mask is 0 and no part may be bright there (there is no
+constant), which ties the outline.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dopascope.space.resample import resample
 from dopascope.space.template import FWHM_PER_SIGMA, blurred, depth_mm
 from dopascope.volume import MNI_2MM, LabelMap, Step, Volume
 
-METHOD: Final = "affine-free-tissues-1"
+METHOD: Final = "affine-free-tissues-2"
 """Changes whenever the same scan could be placed elsewhere."""
 TEMPLATE: Final = "ICBM152 2009a nonlinear symmetric, 2 mm"
 PARTS: Final = ("grey", "white", "csf")
@@ -35,6 +36,11 @@ BRAIN_ML: Final = (600.0, 2500.0)
 START_PITCHES: Final = (0.0, -20.0, 20.0)
 PRIOR_SD: Final = np.array([15.0] * 3 + [np.deg2rad(15)] * 3 + [0.08] * 3 + [0.04] * 3)
 """How far poses stray from the mask's middle and size: mm, rad, log scale, shear."""
+
+
+EXPLAINED: Final = (0.38, 0.56)
+"""Share of the variance that is bad and good. Four real heads that lay right by eye had .57 to .66 (their gyri are not
+the template's), turned by 10 degrees or moved by 8 mm .33 to .45; simulated heads have more. Our measurement."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +192,10 @@ def _level(sigma_mm: float, every: int) -> Level:
     index = np.argwhere(on & (depth_mm() >= -MARGIN_MM))
     basis = [blurred(atlas.tissue(name).data, sigma_mm * FWHM_PER_SIGMA)[tuple(index.T)] for name in PARTS]
     points = MNI_2MM.to_world(index)
-    columns = len(PARTS) + 1
+    columns = len(PARTS)
     return Level(
         points=np.concatenate([points, np.ones((len(index), 1))], axis=1),
-        basis=np.stack([*basis, np.ones(len(index), np.float32)], axis=1),
+        basis=np.stack(basis, axis=1),
         weight=np.ones(len(index), np.float32),
         striatal=np.zeros(len(index), bool),
         deep=np.zeros(len(index), bool),
@@ -209,7 +215,7 @@ def _judged(fit: Fit, lattice: Lattice, level: Level, mask: LabelMap) -> BrainRe
     found = verdict(
         [
             Check("overlap", overlap, 0.85, 0.93, "the mask does not fit the template's brain"),
-            Check("explained", explained, 0.55, 0.75, "grey and white matter do not lie where the template has them"),
+            Check("explained", explained, *EXPLAINED, "grey and white matter do not lie where the template has them"),
             Check("scale", float(np.abs(np.log(scale)).max()), 0.4, 0.28, "the head has an implausible size, log"),
             Check("tilt", float(np.abs(tilt).max()), 60.0, 45.0, "the head is turned implausibly far, degrees"),
             Check("settled", fit.moved_mm, 1.4, 0.4, "the fit did not settle, mm"),
@@ -230,6 +236,6 @@ def _judged(fit: Fit, lattice: Lattice, level: Level, mask: LabelMap) -> BrainRe
 def _explained(lattice: Lattice, level: Level, fit: Fit) -> float:
     """Share of the variance within the template's brain that the tissues explain."""
     value, _, seen = lattice.look_up(level.points, fit.matrix)
-    used = seen & (level.basis[:, :-1].sum(1) >= 0.5)
+    used = seen & (level.basis.sum(1) >= 0.5)
     rest = value[used] - level.basis[used] @ fit.amplitudes.astype(np.float32)
     return 1 - float(rest.var()) / max(float(value[used].var()), 1e-30)

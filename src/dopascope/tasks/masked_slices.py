@@ -108,6 +108,7 @@ def gather(
             image = formats.load(one.image, strictness=strictness, limits=limits)
             mask = formats.load(one.mask, strictness=strictness, limits=limits)
             brain = brain_of(mask, image, where=one.mask)
+            _check_background(brain, one)
             kept = list(_slices(one, image, brain, size))
         except DopascopeError as error:
             error.where = f"{one.where}: {error.where}" if error.where else one.where
@@ -216,6 +217,17 @@ def _check_picture(one: MaskedImage) -> None:
                 expected="n/a",
                 fix="Clear this cell, or give the scan that the picture was cut from.",
             )
+
+
+def _check_background(brain: Mask, one: MaskedImage) -> None:
+    if brain.all():
+        raise UnsuitableError(
+            "The mask holds nothing but brain.",
+            where=one.mask,
+            found=f"all of {brain.size} voxels above 0",
+            expected="brain above 0, the rest 0: a class that is missing cannot be learned",
+            fix="Give the mask of this image, and the image with what lies around the brain.",
+        )
 
 
 def _check_owner(owners: dict[str, MaskedImage], digest: str, one: MaskedImage) -> None:
