@@ -37,14 +37,20 @@ class Brain:
 
     labels: LabelMap
 
-    def count(self, name: str) -> int:
-        """Voxels of a structure, which are mm3."""
-        return int(structure(self.labels, name).sum())
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Structure -> voxels, which are mm3."""
+        return {name: int(structure(self.labels, name).sum()) for name in STRUCTURES}
+
+    @cached_property
+    def ventricle_count(self) -> int:
+        """Voxels of the ventricles."""
+        return int((self.labels.data == Tissue.VENTRICLE).sum())
 
     @cached_property
     def known(self) -> tuple[str, ...]:
         """The structures that this brain has."""
-        return tuple(name for name in STRUCTURES if self.count(name))
+        return tuple(name for name, voxels in self.counts.items() if voxels)
 
     @cached_property
     def hull_ml(self) -> float:
