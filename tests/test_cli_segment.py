@@ -253,11 +253,7 @@ def test_tables_that_cannot_be_learned_from_are_refused_exactly(table: Path) -> 
         (HEAD + good + ROW.format("p2", 2, "other.nii"), 4, ("line 4", "not on the scan's grid")),
         (HEAD + good + ROW.format("p2", 2, "empty.nii"), 4, ("line 4", "no brain")),
         (HEAD + good.replace("p1", "p0"), 2, ("One person cannot be split", "p0", "says nothing of others")),
-<<<<<<< HEAD
         (HEAD + good.replace("axial\tbrain", "axial\t0"), 4, ("class is missing", "brain")),
-=======
-        (HEAD + good.replace("s1_mask", "full"), 4, ("line 3", "nothing but brain", "a class that is missing")),
->>>>>>> refs/remotes/h/read2
     ):
         found, stderr = refusal(folder, text)
         assert found == code, stderr

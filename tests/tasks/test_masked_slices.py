@@ -27,13 +27,8 @@ def ellipsoid(shape: tuple[int, ...], share: float) -> np.ndarray:
 def scan(folder: Path, name: str, *, axes: str = "RAS", mask: np.ndarray | None = None, nan: bool = False) -> None:
     """A head with a brighter front, and its brain, stored in some axis order."""
     brain = ellipsoid(SHAPE, 0.6) if mask is None else mask
-<<<<<<< HEAD
     data = np.where(ellipsoid(SHAPE, 0.9), 300.0, 10.0) + 200 * ellipsoid(SHAPE, 0.6)
     data[:, 30:] += 50.5
-=======
-    data = np.where(ellipsoid(SHAPE, 0.9), 300.5, 10.5) + 200 * ellipsoid(SHAPE, 0.6)
-    data[:, 30:] += 50.0
->>>>>>> refs/remotes/h/read2
     if nan:
         data[:2, :2] = np.nan
     affine = np.diag([*SPACING, 1.0])

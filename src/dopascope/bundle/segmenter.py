@@ -55,7 +55,7 @@ def brain_of(
         progress: told of each plane.
 
     Raises:
-        UsageError: there is no such model, or it is no segmenter, or none is named and none ships.
+        UsageError: there is no such model, or it is no segmenter.
         UnsuitableError: a picture, or no brain that could be one.
     """
     if isinstance(scan, SliceImage):
@@ -66,33 +66,9 @@ def brain_of(
             expected="a scan with three axes (NIfTI, MGZ, DICOM)",
             fix="Give the scan that the picture was cut from.",
         )
-<<<<<<< HEAD
-    bundle = store.load(model or _default(models_dir), models_dir, threads=threads)
-    if bundle.spec.kind != "segmenter":
-        raise UsageError(
-            "This model does not find brains.",
-            where=bundle.id,
-            found=bundle.spec.kind,
-            expected="segmenter",
-            fix="Choose a segmenter (dopascope models list).",
-        )
-=======
     bundle = model if isinstance(model, Bundle) else segmenter(model, models_dir, threads=threads)
->>>>>>> refs/remotes/h/read2
 
     def ask(slices: NDArray[np.float32]) -> NDArray[np.float32]:
         return bundle.run(slices)[view.BRAIN][:, 0]
 
     return find_brain(scan, ask, progress=progress)
-
-
-def _default(models_dir: str | Path | None) -> str:
-    if not store.has(SHIPPED_SEGMENTER, models_dir):
-        raise UsageError(
-            "No segmenter ships with this version, and none is named.",
-            where="--model",
-            found=f"no model {SHIPPED_SEGMENTER}",
-            expected="the name of an installed segmenter",
-            fix="Train one (dopascope segment fit --painted), add its bundle (models add), and name it with --model.",
-        )
-    return SHIPPED_SEGMENTER
