@@ -11,6 +11,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from scipy import ndimage
 
+from brain_masks import CASES, Case, dice, reference
 from dopascope import formats, geometry
 from dopascope.atlas.hull import brain_hull
 from dopascope.bundle.segmenter import brain_of
@@ -18,17 +19,7 @@ from dopascope.errors import InputError, UnsuitableError
 from dopascope.space import resample
 from dopascope.volume import Grid, LabelMap, Volume
 
-SLABS = ("01", "03", "04", "06", "09", "12", "14", "16", "19", "22", "25", "27")
-STUDIES = tuple(f"patient{who}_study{visit}" for who in ("01", "12") for visit in (1, 2))
-NO_BRAIN = (24, 30, 62, 85)
-"""FreeSurfer: outer fluid, vessels, optic chiasm."""
-CASES = (
-    [("mne_ecog_subject/T1.mgz", "mne_ecog_subject/aseg.mgz")]
-    + [(f"openms_longitudinal/{one}_T1W.nii.gz", f"openms_longitudinal/{one}_T1W_brainmask.nii.gz") for one in STUDIES]
-    + [("ixi012_2mm/IXI012-HH-1211_T1.nii.gz", "ixi012_2mm/IXI012_DLMUSE.nii.gz")]
-    + [(f"antstutorial_slabs/img_{one}.nii.gz", f"antstutorial_slabs/seg_{one}.nii.gz") for one in SLABS]
-)
-QUICK = CASES[5][0]
+QUICK = CASES[5]
 """The smallest whole head: its case is in the short tests."""
 
 
@@ -38,34 +29,19 @@ def found(path: Path) -> np.ndarray:
     return brain_of(formats.load(path)).mask.data > 0
 
 
-def reference(path: Path) -> np.ndarray:
-    """What the file marks, by our definition of brain."""
-    marked = formats.load(path)
-    labels = np.rint(marked.data)
-    inside = labels > 0
-    if "aseg" in path.name:
-        inside &= ~np.isin(labels, NO_BRAIN)
-    return brain_hull(inside, marked.grid)
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
-
-
-def loosely(image: str) -> tuple[object, ...]:
-    return () if image == QUICK else (pytest.mark.slow,)
-
-
 @pytest.mark.parametrize(
-    ("image", "marked"), [pytest.param(*one, marks=loosely(one[0]), id=one[0].split(".")[0]) for one in CASES]
+    "case",
+    [
+        pytest.param(one, marks=() if one is QUICK else pytest.mark.slow, id=one.scan.split(".")[0].replace("/", "-"))
+        for one in CASES
+    ],
 )
-def test_masks_overlap_with_those_of_others(data_dir: Path, image: str, marked: str) -> None:
-    mask = found(data_dir / "t1_mri" / image)
-    truth = reference(data_dir / "t1_mri" / marked)
+def test_masks_overlap_with_those_of_others(data_dir: Path, case: Case) -> None:
+    mask, truth = found(data_dir / "t1_mri" / case.scan), reference(data_dir, case)
     assert dice(mask, truth) >= 0.90
     assert ndimage.label(mask)[1] == 1
-    beyond = ndimage.distance_transform_edt(~truth, sampling=formats.load(data_dir / "t1_mri" / marked).grid.spacing_mm)
-    assert beyond[mask].max() < 25, "no sinus, eye or neck: nothing lies far from the brain"
+    spacing = formats.load(data_dir / "t1_mri" / case.marked).grid.spacing_mm
+    assert ndimage.distance_transform_edt(~truth, sampling=spacing)[mask].max() < 25, "no sinus, eye or neck"
 
 
 @pytest.mark.slow
@@ -81,11 +57,11 @@ def test_a_flair_of_thick_slices_agrees_with_the_t1(data_dir: Path) -> None:
     flair = brain_of(formats.load(folder / "patient01_study1_FLAIR.nii.gz")).mask
     t1 = formats.load(folder / "patient01_study1_T1W.nii.gz")
     moved = resample(flair, t1.grid).data > 0
-    assert dice(moved, reference(folder / "patient01_study1_T1W_brainmask.nii.gz")) >= 0.85
+    assert dice(moved, reference(data_dir, CASES[1])) >= 0.85
 
 
 def test_the_order_of_the_axes_makes_no_difference(data_dir: Path) -> None:
-    path = data_dir / "t1_mri" / QUICK
+    path = data_dir / "t1_mri" / QUICK.scan
     image = nibabel.load(path)
     turned = image.as_reoriented(ornt_transform(nibabel.io_orientation(image.affine), axcodes2ornt("SLP")))
     own = formats.load(path)
@@ -97,7 +73,7 @@ def test_the_order_of_the_axes_makes_no_difference(data_dir: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", [(12, -8, 15), (-20, 10, 0)])
 def test_a_tilted_head_is_found_too(data_dir: Path, degrees: tuple[float, float, float]) -> None:
-    path = data_dir / "t1_mri" / QUICK
+    path = data_dir / "t1_mri" / QUICK.scan
     own = formats.load(path)
     centre = own.grid.to_world((np.array(own.grid.shape) - 1) / 2)
     there, back = np.eye(4), np.eye(4)

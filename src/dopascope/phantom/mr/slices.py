@@ -24,6 +24,11 @@ LAYERS_MM: Final = 2.5
 """A thick slice is the mean of layers that lie so far apart at the most."""
 PLANES: Final = ("axial", "coronal", "sagittal")
 _ACROSS: Final = {"axial": 2, "coronal": 1, "sagittal": 0}
+BRAIN_MM: Final = ((-70.0, 70.0), (-113.0, 77.0), (-78.0, 78.0))
+HEAD_MM: Final = ((-92.0, 92.0), (-130.0, 108.0), (-132.0, 106.0))
+BRAIN_SHARE: Final = 0.7
+"""Where slices lie by the axis they are stacked along (template mm): so many meet the brain's box, the rest any part of
+the head. In slices of scalp, face or neck alone a network must have learned to say nothing."""
 NOWHERE: Final = np.uint8(Tissue.AIR)
 
 
@@ -65,8 +70,8 @@ def _layers(head: LabelMap, rng: Rng, size: int, pixel: float) -> Labels:
     turn = geometry.rotation(rng.normal(0, 12, 3))[:3, :3]
     scale = np.diag(np.exp(rng.normal(0, 0.09, 3)))
     centre = np.array([0.0, -20.0, 0.0]) + rng.normal(0, 1, 3) * (8, 10, 14)
-    reach = (70.0, 95.0, 78.0)[across]
-    centre[across] = rng.uniform(-reach, reach) + (0, -18, 0)[across]
+    reach = (BRAIN_MM if rng.random() < BRAIN_SHARE else HEAD_MM)[across]
+    centre[across] = rng.uniform(*reach)
     if rng.random() < 0.3:
         centre[along] += rng.uniform(-35, 35, 2)
     world = points @ (turn @ scale).T.astype(np.float32) + centre.astype(np.float32)
