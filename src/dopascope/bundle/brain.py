@@ -38,8 +38,7 @@ MOST_FADED: Final = 2
 PLAUSIBLE_ML: Final = (700.0, 2200.0)
 """Volume of a whole brain with its fluid, child to large adult."""
 AGREEMENT: Final = 0.80
-SURE: Final = 0.80
-COMPACT: Final = 0.80
+SURE: Final = 0.87
 
 
 class Slicer(Protocol):
@@ -284,9 +283,9 @@ def _checks(found: Mask, p: Floats, each: dict[str, Mask], whole: bool, pixel_mm
     sure = float(p[found].mean())
     made.append(Check("mean probability of brain within the mask", sure, f">= {SURE:g}", sure >= SURE))
     if len(each) > 1:
-        worst = min(_agreement(found, one, PLANES.index(plane)) for plane, one in each.items())
-        name = "Dice of each plane with the mask, in slices that hold brain"
-        made.append(Check(name, worst, f">= {AGREEMENT:g}", worst >= AGREEMENT))
+        second = sorted(_agreement(found, one, PLANES.index(plane)) for plane, one in each.items())[-2]
+        name = "Dice of the mask with what two planes say, in slices that hold brain"
+        made.append(Check(name, second, f">= {AGREEMENT:g}", second >= AGREEMENT))
     return tuple(made)
 
 
