@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from scipy import ndimage
+from typer.testing import CliRunner
 
 from brain_masks import CASES, Case, dice, reference
 from dopascope import formats, geometry
 from dopascope.atlas.hull import brain_hull
-from dopascope.bundle.segmenter import brain_of
+from dopascope.bundle.segmenter import SHIPPED_SEGMENTER, brain_of
+from dopascope.cli.app import app
 from dopascope.errors import InputError, UnsuitableError
 from dopascope.space import resample
 from dopascope.volume import Grid, LabelMap, Volume
@@ -159,3 +162,20 @@ def test_an_orange_is_no_brain() -> None:
     with pytest.raises(UnsuitableError) as refused:
         brain_of(fruit())
     assert refused.value.found
+
+
+def test_pseudocolour_and_normalise_find_the_brain_themselves(data_dir: Path, tmp_path: Path) -> None:
+    scan = data_dir / "t1_mri" / QUICK.scan
+    told = CliRunner().invoke(app, ["pseudocolour", str(scan), "--out", str(tmp_path / "coloured")])
+    assert told.exit_code == 0, told.output
+    assert f"brain is what {SHIPPED_SEGMENTER} finds" in told.stderr
+    record = json.loads((tmp_path / "coloured" / "pseudocolour.json").read_text())
+    assert record["mask_sha256"] is None
+    assert 20 < record["pictures"][0]["colours"] <= 49
+    (tmp_path / "cohort.tsv").write_text(
+        f"participant_id\tsession_id\tscan_id\tpath\tmodality\nsub-1\tses-1\tone\t{scan}\tt1\n"
+    )
+    told = CliRunner().invoke(app, ["normalise", str(tmp_path / "cohort.tsv"), "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0, told.output
+    (side,) = (tmp_path / "out" / "sub-1").rglob("*_T1w.json")
+    assert json.loads(side.read_text())["BrainMask"]["source"].startswith(SHIPPED_SEGMENTER)

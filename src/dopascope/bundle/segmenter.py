@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from dopascope.bundle import Bundle, store, view
 from dopascope.bundle.brain import BrainMask, find_brain
 from dopascope.errors import UnsuitableError, UsageError
-from dopascope.volume import SliceImage, Volume
+from dopascope.volume import LabelMap, SliceImage, Volume
 
 SHIPPED_SEGMENTER: Final = "dopascope-brain"
 THREADS: Final = 2
@@ -35,6 +37,40 @@ def segmenter(model: str | None = None, models_dir: str | Path | None = None, *,
             fix="Choose a segmenter (dopascope models list).",
         )
     return bundle
+
+
+@dataclass(frozen=True)
+class BrainFinder:
+    """A segmenter that goes to worker processes by its name and is loaded where it is asked first."""
+
+    model: str
+    sha256: str
+    """Of the network that was there when it was chosen."""
+    models_dir: Path | None = None
+
+    @classmethod
+    def of(cls, model: str | None = None, models_dir: Path | None = None) -> BrainFinder:
+        """The segmenter of that name, or the one that ships.
+
+        Raises:
+            UsageError, BundleError: as `segmenter`.
+        """
+        bundle = segmenter(model, models_dir, threads=1)
+        return cls(bundle.id, bundle.model_sha256, models_dir)
+
+    @property
+    def name(self) -> str:
+        """What it is, weights included."""
+        return f"{self.model} {self.sha256}"
+
+    def __call__(self, volume: Volume) -> LabelMap:
+        """Brain above 0, on the scan's grid; see `brain_of`."""
+        return brain_of(volume, _loaded(self.model, self.models_dir)).mask
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, models_dir: Path | None) -> Bundle:
+    return segmenter(model, models_dir, threads=1)
 
 
 def brain_of(
