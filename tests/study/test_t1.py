@@ -12,19 +12,23 @@ import numpy as np
 import pytest
 
 from dopascope import score
-from dopascope.batch.viewing import Seen
+from dopascope.batch.viewing import T1_LIFT, Seen, ViewSettings, see
+from dopascope.cohort import read_cohort
 from dopascope.errors import DopascopeError, LeakError, UnsuitableError, UsageError
 from dopascope.learn import weights as learn_weights
 from dopascope.report import study as page
 from dopascope.report.study_words import two_aurocs
+from dopascope.simulate import run as simulate
+from dopascope.simulate.t1_plan import T1Plan
 from dopascope.study import changed, load, members
 from dopascope.study.folder import claim
 from dopascope.study.metrics import reader_figures
 from dopascope.study.modality import DAT, T1, check, modality_of
 from dopascope.study.plan import Plan, parse, to_toml
-from dopascope.study.pretrain import learn_parts
+from dopascope.study.pretrain import learn_parts, parts_of
 from dopascope.study.run import Watch, answered
 from dopascope.tasks.classify import Sight, new_network
+from dopascope.tasks.tabular import VOLUME_FEATURES, volume_features
 from t1_people import seen_of, write_table
 
 
@@ -137,7 +141,7 @@ def test_plans_and_scans_of_two_modalities_do_not_meet(tmp_path: Path) -> None:
 
 SMALLER = {
     "resnet3d-18": "resnet3d-10",
-    'view = "volume_4mm"': 'view = "volume_4mm"\ncrop = [[14, 31], [20, 37], [14, 31]]',
+    "crop = []": "crop = [[14, 31], [20, 37], [14, 31]]",
 }
 """For `small`: what two cores can do in a minute."""
 
@@ -212,3 +216,30 @@ def test_s2_goes_from_plan_to_page(stand_in: tuple[Path, dict[str, Any], Seen], 
     text = (out / "report.html").read_text()
     for words in ("left out", "called AUC-ROC", "scratch is the matched null of stand-in", "528"):
         assert words in text, words
+
+
+def test_a_t1_scan_is_seen_by_its_own_chain(tmp_path: Path) -> None:
+    """Simulated, masked, evened, placed, z-scored, measured: as `study run` and `study pretrain` do with each."""
+    table = simulate(T1Plan(subjects=1, seed=5, mix={"healthy": 1.0}, spacing_mm=4.0), tmp_path / "t1", processes=1)
+    found = see(
+        read_cohort(table),
+        ["volume_4mm", "striatal_slice"],
+        tmp_path / "views",
+        ViewSettings(n4=(2,)),
+        cache=tmp_path / "cache",
+    )
+    volume, slice_ = found.views["volume_4mm"][0, 0], found.views["striatal_slice"][0, 0]
+    assert (volume.shape, slice_.shape) == ((45, 54, 45), (91, 109))
+    brain = volume > 0.5 * T1_LIFT
+    assert volume[brain].mean() == pytest.approx(T1_LIFT, abs=0.3)
+    assert volume[0].max() == 0
+    truth = next(csv.DictReader((tmp_path / "t1" / "truth.tsv").read_text().splitlines(), delimiter="\t"))
+    volumes = found.records[0]["volumes"]
+    assert volumes["brain"] == pytest.approx(float(truth["brain_ml"]), rel=0.05)
+    assert volumes["putamen"] == pytest.approx(float(truth["putamen_ml"]), rel=0.35)
+    assert len(volume_features(volumes)) == len(VOLUME_FEATURES)
+    parts = parts_of(found.scans[0], found.records[0])
+    assert set(np.unique(parts)) == set(range(8))
+    assert 2 * (brain & (parts > 0)).sum() / (brain.sum() + (parts > 0).sum()) > 0.9
+    left, right = (np.argwhere(parts == 4)[:, 0] < 22).sum(), (np.argwhere(parts == 4)[:, 0] > 22).sum()
+    assert 0.5 < left / right < 2, "caudate and putamen of both sides"

@@ -80,8 +80,13 @@ def fit(
     """
     _check_source(table, painted, labels)
     limits = options.read_options(None, strictness, limit).limits
-    given = {name: value for name, value in (("encoder", encoder), ("batch", batch), ("learning_rate", rate)) if value}
-    wanted = {"loss": _one_of("--loss", loss, get_args(LOSSES)), "precision": _one_of("--precision", precision)}
+    given: dict[str, Any] = {
+        name: value for name, value in (("encoder", encoder), ("batch", batch), ("learning_rate", rate)) if value
+    }
+    wanted: dict[str, Any] = {
+        "loss": _one_of("--loss", loss, get_args(LOSSES)),
+        "precision": _one_of("--precision", precision),
+    }
     from dopascope.learn.torch_file import require_learn
 
     require_learn("Training", PARTS)

@@ -106,7 +106,7 @@ def matched_nulls(plan: Plan) -> list[dict[str, Any]]:
             continue
         of = known[member.beside]
         setting = differences(member, of)[0]
-        values = [getattr(one, setting) for one in (member, of)]
+        values = [one.model_dump(mode="json")[setting] for one in (member, of)]
         found.append({"null": member.name, "of": of.name, "setting": setting, "values": values})
     return found
 
