@@ -241,7 +241,7 @@ def test_a_t1_scan_is_seen_by_its_own_chain(tmp_path: Path) -> None:
         assert volumes[name] == pytest.approx(head.body.volumes_ml[name], rel=tolerance), name
     assert len(volume_features(volumes)) == len(VOLUME_FEATURES)
     parts = parts_of(found.scans[0], found.records[0])
-    assert set(np.unique(parts)) == set(range(8))
+    assert set(np.unique(parts)) == set(range(7))
     assert 2 * (brain & (parts > 0)).sum() / (brain.sum() + (parts > 0).sum()) > 0.9
     across = np.argwhere(parts == 4)[:, 0]
     assert 0.5 < (across < 22).sum() / (across > 22).sum() < 2, "caudate and putamen of both sides"

@@ -57,9 +57,11 @@ def beside(pooled: dict[str, Any]) -> str:
 def two_aurocs(pooled: dict[str, Any]) -> str:
     """The AUROC of probabilities and what is left of it where they are cut to yes and no first, side by side."""
     answer = pooled["readers"]["answer"]
+    shared = answer.get("auroc_allowing_for_folds")
+    wide = f" ({shared['low']:.3f} to {shared['high']:.3f} allowing for what the folds' models share)" if shared else ""
     return (
-        f"AUROC of the probabilities {estimate(answer['auroc'])}; an AUROC of hard labels, cut at one half, would be "
-        f"{estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
+        f"AUROC of the probabilities {estimate(answer['auroc'])}{wide}; an AUROC of hard labels, cut at one half, "
+        f"would be {estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
     )
 
 
