@@ -172,7 +172,7 @@ def _cohort(seed: int, people: int, effect: float) -> Seen:
 def _template_ml() -> dict[str, float]:
     """Structures and `brain` of the template."""
     brain = template()
-    return {name: brain.count(name) / 1000 for name in STRUCTURES} | {"brain": brain.hull_ml}
+    return {name: brain.counts[name] / 1000 for name in STRUCTURES} | {"brain": brain.hull_ml}
 
 
 def _measured(anatomy: Any, rng: np.random.Generator) -> dict[str, float]:

@@ -74,13 +74,20 @@ def matched_null(one: dict[str, Any]) -> str:
     )
 
 
-def classes(one: dict[str, Any]) -> list[str]:
-    """A network's line of the table of classes: accuracy, always the most frequent, then each class."""
-    cells = [estimate(one["accuracy"]), estimate(one["most_frequent"])]
-    return cells + [
-        f"recall {estimate(one['recall'][name])}, AUROC {estimate(one['auroc_against_others'][name])}"
-        for name in one["classes"]
+def classes(one: dict[str, Any]) -> list[tuple[str, int, list[str]]]:
+    """A network's lines of the table of classes: class, how many scans, and its figures."""
+    return [
+        (name, sum(line), [estimate(one["recall"][name]), estimate(one["auroc_against_others"][name])])
+        for name, line in zip(one["classes"], one["confusion"], strict=True)
     ]
+
+
+def classes_headline(one: dict[str, Any]) -> str:
+    """A network's share of right classes, beside always the most frequent one."""
+    return (
+        f"{one['member']}: the right class for {estimate(one['accuracy'])} of {one['n']} scans; always the most "
+        f"frequent class would be right for {estimate(one['most_frequent'])}."
+    )
 
 
 def data_flow(plan: dict[str, Any], modality: str) -> list[str]:
