@@ -122,7 +122,7 @@ def table(rows: list[Compared]) -> str:
         f"Made by `python release/brain_masks.py DATA`: `dopascope segment apply` with `{SHIPPED_SEGMENTER}`, which",
         "has learned from painted heads alone, beside the masks of others. Every scan stands here; none was used to",
         "train. They were looked at, though: an earlier network took scalp and neck of IXI012 and of the two decubitus",
-        "series for brain, so this one saw more slices of them; and outer planes that hold nothing count as unseen since",
+        "series for brain, so this one saw more slices of them; outer planes that hold nothing count as unseen since",
         "the slabs.",
         "",
         f"Brain is: {DEFINITION}",

@@ -1,6 +1,6 @@
 """How far volumes measured on T1-weighted scans are from the true ones, on simulated people.
 
-    python release/morphometry.py [--brain-labels ASEG ...] [--people N --seed S --spacing MM --processes P] [--out FILE]
+    python release/morphometry.py --people 30 --brain-labels ASEG --brain-labels ASEG
 
 Writes what `dopascope.quant.morphometry` takes bias and interval from, by default where it ships. Every person goes the
 way of `normalise`: true brain mask, N4, registration, local fits. With FreeSurfer label maps each brain, the template's
@@ -102,6 +102,7 @@ def _error(logs: Sequence[float]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure, and write what ships."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--people", type=int, default=42)

@@ -1,4 +1,4 @@
-"""N4: the shading that was put in is taken out, whatever the axes and the scale; what cannot be corrected is refused."""
+"""N4: shading that was put in is taken out, whatever the axes and the scale; what cannot be corrected is refused."""
 
 from __future__ import annotations
 

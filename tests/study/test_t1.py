@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from dopascope import score
-from dopascope.batch.viewing import Seen
+from dopascope.batch.viewing import T1_LIFT, Seen, ViewSettings, see
+from dopascope.cohort import read_cohort
 from dopascope.errors import DopascopeError, LeakError, UnsuitableError, UsageError
+from dopascope.formats.save import save_nifti
 from dopascope.learn import weights as learn_weights
 from dopascope.report import study as page
 from dopascope.report.study_words import two_aurocs
@@ -22,9 +25,11 @@ from dopascope.study.folder import claim
 from dopascope.study.metrics import reader_figures
 from dopascope.study.modality import DAT, T1, check, modality_of
 from dopascope.study.plan import Plan, parse, to_toml
-from dopascope.study.pretrain import learn_parts
+from dopascope.study.pretrain import learn_parts, parts_of
 from dopascope.study.run import Watch, answered
 from dopascope.tasks.classify import Sight, new_network
+from dopascope.tasks.tabular import VOLUME_FEATURES, volume_features
+from simulated_brain import simulated
 from t1_people import seen_of, write_table
 
 
@@ -137,7 +142,7 @@ def test_plans_and_scans_of_two_modalities_do_not_meet(tmp_path: Path) -> None:
 
 SMALLER = {
     "resnet3d-18": "resnet3d-10",
-    'view = "volume_4mm"': 'view = "volume_4mm"\ncrop = [[14, 31], [20, 37], [14, 31]]',
+    "crop = []": "crop = [[14, 31], [20, 37], [14, 31]]",
 }
 """For `small`: what two cores can do in a minute."""
 
@@ -147,6 +152,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """The folder of `resnet3d-10` pretrained on parts of four painted people, what is said of it, and these people."""
     folder = tmp_path_factory.mktemp("weights")
     seen = seen_of(write_table(folder, 4), ("volume_4mm",))
+    seen = replace(seen, records=[one | {"sha256": f"another {one['sha256']}"} for one in seen.records])
     parts = [np.digitize(one[0], [0.5, 3.5, 4.5]).astype(np.uint8) for one in seen.views["volume_4mm"]]
     told = learn_parts(seen, parts, folder / "stand-in-resnet3d-10.npz", "resnet3d-10", 1, 1)
     return folder, told, seen
@@ -212,3 +218,30 @@ def test_s2_goes_from_plan_to_page(stand_in: tuple[Path, dict[str, Any], Seen], 
     text = (out / "report.html").read_text()
     for words in ("left out", "called AUC-ROC", "scratch is the matched null of stand-in", "528"):
         assert words in text, words
+
+
+def test_a_t1_scan_is_seen_by_its_own_chain(tmp_path: Path) -> None:
+    """Masked, evened, placed, z-scored, measured: as `study run` and `study pretrain` do with each."""
+    head = simulated()
+    save_nifti(head.volume, tmp_path / "s.nii.gz")
+    save_nifti(head.brain, tmp_path / "brain.nii.gz")
+    (tmp_path / "t1.tsv").write_text(
+        "participant_id\tscan_id\tpath\tmodality\tmask\np\ts\ts.nii.gz\tt1\tbrain.nii.gz\n"
+    )
+    wanted = ["volume_4mm", "striatal_slice"]
+    settings = ViewSettings(n4=(8,))
+    found = see(read_cohort(tmp_path / "t1.tsv"), wanted, tmp_path / "views", settings, cache=tmp_path / "cache")
+    volume, slice_ = found.views["volume_4mm"][0, 0], found.views["striatal_slice"][0, 0]
+    assert (volume.shape, slice_.shape) == ((45, 54, 45), (91, 109))
+    brain = volume > 0.5 * T1_LIFT
+    assert volume[brain].mean() == pytest.approx(T1_LIFT, abs=0.3)
+    assert volume[0].max() == 0
+    volumes = found.records[0]["volumes"]
+    for name, tolerance in (("brain", 0.05), ("putamen_left", 0.3), ("caudate_right", 0.3), ("pons", 0.3)):
+        assert volumes[name] == pytest.approx(head.body.volumes_ml[name], rel=tolerance), name
+    assert len(volume_features(volumes)) == len(VOLUME_FEATURES)
+    parts = parts_of(found.scans[0], found.records[0])
+    assert set(np.unique(parts)) == set(range(7))
+    assert 2 * (brain & (parts > 0)).sum() / (brain.sum() + (parts > 0).sum()) > 0.9
+    across = np.argwhere(parts == 4)[:, 0]
+    assert 0.5 < (across < 22).sum() / (across > 22).sum() < 2, "caudate and putamen of both sides"

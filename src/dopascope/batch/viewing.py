@@ -26,7 +26,7 @@ from dopascope.errors import UnsuitableError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.formats.save import nifti_gz
-from dopascope.quant.morphometry import raw_volumes
+from dopascope.quant.morphometry import RATIO, morphometry
 from dopascope.space.bias import ITERATIONS
 from dopascope.space.brain_registration import on_mni
 from dopascope.space.intensity import METHODS, reference_value
@@ -94,23 +94,16 @@ class Viewing:
         return record, nifti_gz(placed, code=NIFTI_MNI)
 
     def _make_t1(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
-        """Its brain in units of its own spread, `T1_LIFT` above zero; volumes (ml) as they were measured."""
+        """Its brain in units of its own spread, `T1_LIFT` above zero; volumes in ml."""
         found = t1.placed(scan, self.settings.strictness, self.settings.limits, None, iterations=self.settings.n4)
-        if not found.registration.accepted:
-            raise UnsuitableError(
-                "The template could not be placed in the scan.",
-                where=scan.name,
-                found="; ".join(found.registration.reasons),
-                expected="an accepted registration",
-                fix="Look at the mask over the scan.",
-            )
+        measured = morphometry(found.even, found.mask, found.registration)
         inside = found.mask.data > 0
         lifted = np.where(inside, np.clip(found.scored.data + np.float32(T1_LIFT), 0, None), np.float32(0))
         step = Step("lift", {"above_zero": T1_LIFT})
         record = found.record | {
             "references": {t1.ZSCORE: 1.0},
-            "volumes": raw_volumes(found.even, found.mask, found.registration)
-            | {"brain": float(inside.sum()) * found.mask.grid.voxel_ml},
+            "volumes": {name: one.value for name, one in measured.volumes_ml.items()}
+            | {RATIO: measured.ratio.value, "brain": measured.brain_ml},
         }
         return record, nifti_gz(on_mni(found.scored.with_data(lifted, step), found.registration), code=NIFTI_MNI)
 

@@ -56,8 +56,10 @@ def render(run: Run) -> str:
             modality=modality,
             two_aurocs=study_words.two_aurocs(pooled),
             nulls=[study_words.matched_null(one) for one in run.metrics.get("matched_nulls", [])],
-            classes_of=run.metrics.get("classes", []),
-            class_lines=[(one["member"], study_words.classes(one)) for one in run.metrics.get("classes", [])],
+            classed=[
+                (one, study_words.classes_headline(one), study_words.classes(one))
+                for one in run.metrics.get("classes", [])
+            ],
             flow=study_words.data_flow(run.plan, modality),
             networks=study_words.architectures(run.plan),
             trainings=study_words.trainings(run),

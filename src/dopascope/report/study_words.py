@@ -57,9 +57,11 @@ def beside(pooled: dict[str, Any]) -> str:
 def two_aurocs(pooled: dict[str, Any]) -> str:
     """The AUROC of probabilities and what is left of it where they are cut to yes and no first, side by side."""
     answer = pooled["readers"]["answer"]
+    shared = answer.get("auroc_allowing_for_folds")
+    wide = f" ({shared['low']:.3f} to {shared['high']:.3f} allowing for what the folds' models share)" if shared else ""
     return (
-        f"AUROC of the probabilities {estimate(answer['auroc'])}; an AUROC of hard labels, cut at one half, would be "
-        f"{estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
+        f"AUROC of the probabilities {estimate(answer['auroc'])}{wide}; an AUROC of hard labels, cut at one half, "
+        f"would be {estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
     )
 
 
@@ -72,13 +74,20 @@ def matched_null(one: dict[str, Any]) -> str:
     )
 
 
-def classes(one: dict[str, Any]) -> list[str]:
-    """A network's line of the table of classes: accuracy, always the most frequent, then each class."""
-    cells = [estimate(one["accuracy"]), estimate(one["most_frequent"])]
-    return cells + [
-        f"recall {estimate(one['recall'][name])}, AUROC {estimate(one['auroc_against_others'][name])}"
-        for name in one["classes"]
+def classes(one: dict[str, Any]) -> list[tuple[str, int, list[str]]]:
+    """A network's lines of the table of classes: class, how many scans, and its figures."""
+    return [
+        (name, sum(line), [estimate(one["recall"][name]), estimate(one["auroc_against_others"][name])])
+        for name, line in zip(one["classes"], one["confusion"], strict=True)
     ]
+
+
+def classes_headline(one: dict[str, Any]) -> str:
+    """A network's share of right classes, beside always the most frequent one."""
+    return (
+        f"{one['member']}: the right class for {estimate(one['accuracy'])} of {one['n']} scans; always the most "
+        f"frequent class would be right for {estimate(one['most_frequent'])}."
+    )
 
 
 def data_flow(plan: dict[str, Any], modality: str) -> list[str]:

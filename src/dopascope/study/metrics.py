@@ -106,7 +106,7 @@ def matched_nulls(plan: Plan) -> list[dict[str, Any]]:
             continue
         of = known[member.beside]
         setting = differences(member, of)[0]
-        values = [getattr(one, setting) for one in (member, of)]
+        values = [one.model_dump(mode="json")[setting] for one in (member, of)]
         found.append({"null": member.name, "of": of.name, "setting": setting, "values": values})
     return found
 
@@ -119,9 +119,10 @@ def _joined(lines: Sequence[Lines], material: Material) -> tuple[dict[str, Float
 
 def _of_lines(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
     readers, positive, people = _joined(lines, material)
+    figures = {name: reader_figures(p, positive, people, len(lines)) for name, p in readers.items()}
     verdicts = [verdict for one in lines for verdict in one.verdicts]
     return {
-        "readers": {name: reader_figures(p, positive, people) for name, p in readers.items()},
+        "readers": figures,
         "differences": _differences(readers, positive, people),
         "three_way": _three_way(readers["answer"], verdicts, positive),
         "conformal": _conformal(lines, positive),
@@ -129,8 +130,8 @@ def _of_lines(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
     }
 
 
-def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[str, Any]:
-    """Every figure of one reader."""
+def reader_figures(p: Floats, positive: Bools, people: Sequence[str], folds: int = 1) -> dict[str, Any]:
+    """Every figure of one reader, of answers out of so many folds."""
     counts = Confusion.of(p >= 0.5, positive)
     wanted = {name: one for name, one in FIGURES.items() if np.isfinite(one(p, positive))}
     estimates = score.estimates_of_people(wanted, p, positive, people)
@@ -139,8 +140,10 @@ def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[st
         for name, (low, high) in counts.intervals().items()
         if (value := counts.figures()[name]) is not None
     }
+    shared = {"auroc_allowing_for_folds": _allowing(estimates["auroc"], folds)} if folds > 1 else {}
     return {
         **{name: one.as_dict() for name, one in estimates.items()},
+        **shared,
         **exact,
         "confusion": asdict(counts),
         "classes": [
@@ -152,6 +155,11 @@ def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[st
         "calibration": _slope(p, positive),
         "ece": {"value": score.adaptive_ece(p, positive), "by_chance": score.chance_ece(p), "n": len(p)},
     }
+
+
+def _allowing(one: score.Estimate, folds: int) -> dict[str, Any]:
+    low, high = score.allowing_for_folds(one, folds)
+    return one.as_dict() | {"low": low, "high": high}
 
 
 def _of(counts: Confusion, name: str) -> int:

@@ -38,11 +38,10 @@ TOP: Final = 8.0
 BATCH: Final = 4
 LEARNING_RATE: Final = 1e-3
 PARTS: Final = (
-    (Tissue.GREY,),
+    (Tissue.GREY, Tissue.DEEP),
     (Tissue.WHITE,),
     (Tissue.FLUID, Tissue.VENTRICLE),
     (Tissue.CAUDATE, Tissue.PUTAMEN),
-    (Tissue.DEEP,),
     (Tissue.CEREBELLAR_GREY, Tissue.CEREBELLAR_WHITE),
     (Tissue.MIDBRAIN, Tissue.PONS, Tissue.STEM),
 )
@@ -60,7 +59,7 @@ class Segmenting(nn.Module):
         net.net.get_submodule(layer).register_forward_hook(lambda _module, _given, found: self._seen.append(found))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, 1, I, J, K)` to logits of the parts `(B, 8, I, J, K)`."""
+        """`(B, 1, I, J, K)` to logits of the parts `(B, 7, I, J, K)`."""
         self._seen.clear()
         self.net(x)
         coarse = self.parts(self._seen.pop())

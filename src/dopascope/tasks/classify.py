@@ -144,9 +144,9 @@ def logits_and_grades(
     """Logits (N,) of "abnormal", and where there are any, probabilities of grades (N, 4, 5) or classes (N, 1, 3)."""
     said = answers(net, images)
     logits = logit_of(said).double().cpu().numpy()
-    regions = {GRADING: REGIONS, CLASSING: 1}.get(tuple(said.shape[1:]))
-    if regions is None:
+    if said.shape[1:] not in (GRADING, CLASSING):
         return logits, None
+    regions = REGIONS if said.shape[1:] == GRADING else 1
     return logits, said[:, 1:].double().unflatten(1, (regions, -1)).softmax(2).cpu().numpy()
 
 

@@ -32,7 +32,7 @@ VOLUME_FEATURES: Final = (
 
 
 def volume_features(volumes: Mapping[str, float]) -> list[float]:
-    """`VOLUME_FEATURES` of one scan, from its volumes in ml by structure (`quant.morphometry.raw_volumes`, `brain`)."""
+    """`VOLUME_FEATURES` of one scan, from its volumes in ml by structure (`quant.morphometry`) and of the brain."""
     shares = [np.log(volumes[name] / volumes["brain"]) for name in ("caudate", "putamen", "midbrain", "pons")]
     return [*map(float, shares), volumes["midbrain_pons_ratio"], float(np.log(volumes["brain"]))]
 

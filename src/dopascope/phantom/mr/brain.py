@@ -191,8 +191,8 @@ def _placed(labels: LabelMap) -> geometry.Affine:
 def _part_stem(labels: NDArray[np.uint8]) -> None:
     """Name midbrain, pons and medulla on `BRAIN_1MM`.
 
-    FreeSurfer's ventral diencephalon, here among `DEEP`, holds the cerebral peduncles; nothing else of `DEEP` lies so low
-    and so near the middle.
+    FreeSurfer's ventral diencephalon, here among `DEEP`, holds the cerebral peduncles; nothing else of `DEEP` lies so
+    low and so near the middle.
     """
     index = np.argwhere((labels == Tissue.STEM) | (labels == Tissue.DEEP))
     at, was_stem = BRAIN_1MM.to_world(index), labels[tuple(index.T)] == Tissue.STEM
