@@ -87,7 +87,7 @@ class T1Plan:
         if said and self.effect:
             found.append(f"standardised differences of volumes, times {self.effect:g}: {said}; no others")
         if self.labels:
-            found.append("the brain stem of label maps is parted where the template's is, after extents are matched")
+            found.append("the brain stem of label maps is parted where the template's is, once registered")
         return tuple(found)
 
     def participant(self, number: int) -> T1Participant:

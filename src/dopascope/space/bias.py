@@ -13,11 +13,11 @@ from dopascope.errors import UnsuitableError
 from dopascope.space.resample import resample
 from dopascope.volume import Grid, LabelMap, Step, Volume
 
-SHRUNK_MM: Final = 4.0
+SHRUNK_MM: Final = 8.0
 """The field varies over centimetres: it is estimated on voxels of about this size."""
-ITERATIONS: Final = (40, 30, 20)
+ITERATIONS: Final = (50, 50, 50)
 """The most at each level; the mesh of splines doubles from level to level."""
-CONVERGED: Final = 1e-3
+CONVERGED: Final = 1e-4
 LEAST_VOXELS: Final = 500
 """Of the shrunk brain."""
 DARKEST: Final = 0.02

@@ -31,7 +31,7 @@ def volumes(group: str, part: str, effect: float = 1.0, first: int = 0) -> np.nd
         anatomy = draw_anatomy(person, effect)
         size = float(np.prod(anatomy.axes))
         names = [name for name in anatomy.parts if name.startswith(part)]
-        ml = sum(brain.count(name) * size * anatomy.parts[name] for name in names) / 1000
+        ml = sum(brain.counts[name] * size * anatomy.parts[name] for name in names) / 1000
         rows.append((ml, person.age, person.sex == "M", np.log(size)))
     return np.array(rows, float)
 

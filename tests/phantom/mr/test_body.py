@@ -33,7 +33,7 @@ def test_volumes_are_those_that_were_drawn(bodies: list[Body]) -> None:
     for body in bodies:
         size = float(np.prod(body.anatomy.axes))
         for name in STRUCTURES:
-            wanted = body.brain.count(name) / 1000 * size * body.anatomy.parts[name]
+            wanted = body.brain.counts[name] / 1000 * size * body.anatomy.parts[name]
             assert body.volumes_ml[name] == pytest.approx(wanted, rel=1e-5)
         own = float((body.brain.labels.data == Tissue.VENTRICLE).sum()) / 1000
         assert body.volumes_ml["ventricles"] == pytest.approx(own * size * body.anatomy.ventricles, rel=3e-3)
@@ -78,7 +78,7 @@ def test_a_warp_that_would_fold_the_brain_is_drawn_in() -> None:
     body = Body(template(), replace(PLAIN, warp_mm=30.0, warp_length_mm=20.0))
     stretch = np.linalg.det(np.eye(3) + body.brain.whole.slopes(body.warp.coefficients))
     assert stretch.min() > 0
-    assert body.volumes_ml["putamen_left"] == pytest.approx(body.brain.count("putamen_left") / 1000, rel=1e-5)
+    assert body.volumes_ml["putamen_left"] == pytest.approx(body.brain.counts["putamen_left"] / 1000, rel=1e-5)
 
 
 @pytest.mark.data
@@ -88,7 +88,7 @@ def test_a_label_map_becomes_a_brain_with_every_structure(data_dir: Path) -> Non
     body = Body(brain, draw_anatomy(draw_person(2, "atypical")))
     size = float(np.prod(body.anatomy.axes))
     for name in STRUCTURES:
-        wanted = brain.count(name) / 1000 * size * body.anatomy.parts[name]
+        wanted = brain.counts[name] / 1000 * size * body.anatomy.parts[name]
         assert body.volumes_ml[name] == pytest.approx(wanted, rel=1e-5)
     heights = [np.argwhere(structure(brain.labels, name))[:, 2].mean() for name in ("midbrain", "pons")]
     assert heights[0] > heights[1]

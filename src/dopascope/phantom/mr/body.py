@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import geometry
-from dopascope.atlas.brain import Tissue
 from dopascope.phantom.camera import HEAD_CENTRE_MM
 from dopascope.phantom.mr.anatomy import Anatomy
 from dopascope.phantom.mr.brain import EDGE_STEP, Brain
-from dopascope.phantom.mr.warp import LATTICE, Basis, Floats, Floats32, Warp, draw_displacement
+from dopascope.phantom.mr.warp import LATTICE, Basis, Floats, Floats32, Warp, draw_displacement, weights
 from dopascope.volume import Grid
 
 STEPS: Final = 6
@@ -55,7 +54,7 @@ class Body:
         """Structure, `ventricles` and `brain` -> ml; a structure that the brain does not have is missing."""
         size = float(np.prod(self.anatomy.axes)) / 1000
         found = {
-            name: self.brain.count(name) * size * float(_stretch(basis, self.warp.coefficients).mean())
+            name: self.brain.counts[name] * size * float(_stretch(basis, self.warp.coefficients).mean())
             for name, basis in self.brain.bases.items()
         }
         found["ventricles"] = size * float(self._ventricle_mm3[self._ventricle_step])
@@ -75,9 +74,13 @@ class Body:
 
     def labels_on(self, grid: Grid) -> NDArray[np.uint8]:
         """Brain labels (I, J, K) on a RAS `grid` without turn in template mm, before the size; 0 outside."""
+        from scipy import ndimage
+
         source = self.brain.labels.grid
         aged = self.brain.aged(self._ventricle_step * EDGE_STEP, self.anatomy.cortex_lost)
         back = self.warp.inverse_on_lattice()
+        for axis in range(3):
+            back = ndimage.spline_filter1d(back, 3, axis, output=np.float32)
         found = np.zeros(grid.shape, np.uint8)
         x, y, z = (grid.affine[a, a] * np.arange(n) + grid.affine[a, 3] for a, n in enumerate(grid.shape))
         across = _between_knots(back, 1, y)
@@ -104,8 +107,8 @@ class Body:
 
     @cached_property
     def _ventricle_step(self) -> int:
-        own = float((self.brain.labels.data == Tissue.VENTRICLE).sum())
-        return int(np.abs(self._ventricle_mm3 - own * self.anatomy.ventricles).argmin())
+        wanted = self.brain.ventricle_count * self.anatomy.ventricles
+        return int(np.abs(self._ventricle_mm3 - wanted).argmin())
 
     def _amounts(self, smooth: Floats32) -> dict[str, float]:
         """How much of each mode gives each structure its volume: Newton's method on logarithms of volumes."""
@@ -134,11 +137,13 @@ def _stretch(basis: Basis, coefficients: Floats32) -> Floats:
     return stretch
 
 
-def _between_knots(values: Floats32, axis: int, at_mm: Floats) -> Floats32:
-    """Straight lines between the lattice's knots along one axis: (.., n, ..) to (.., len(at_mm), ..)."""
+def _between_knots(coefficients: Floats32, axis: int, at_mm: Floats) -> Floats32:
+    """Cubic splines between the lattice's knots along one axis: (.., n, ..) to (.., len(at_mm), ..)."""
     index = (at_mm - LATTICE.affine[axis, 3]) / LATTICE.affine[axis, axis]
-    index = np.clip(index, 0, values.shape[axis] - 1)
-    low = np.minimum(index.astype(int), values.shape[axis] - 2)
-    part = (index - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
-    near = np.take(values, low, axis)
-    return near + part * (np.take(values, low + 1, axis) - near)
+    whole = np.clip(np.floor(index).astype(int), 1, coefficients.shape[axis] - 3)
+    shares = weights(np.clip(index - whole, 0, 1)).astype(np.float32)
+    shape = [-1 if a == axis else 1 for a in range(coefficients.ndim)]
+    found = np.float32(0)
+    for offset in range(4):
+        found = found + shares[:, offset].reshape(shape) * np.take(coefficients, whole - 1 + offset, axis)
+    return np.asarray(found, np.float32)

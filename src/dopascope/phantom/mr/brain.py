@@ -10,12 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope import formats
+from dopascope import formats, geometry
 from dopascope.atlas.brain import BRAIN, BRAIN_1MM, STRUCTURES, Tissue, structure, template_brain
 from dopascope.atlas.stem import stem_parts
 from dopascope.errors import UnsuitableError
-from dopascope.phantom.mr.heads import from_freesurfer, placed
+from dopascope.phantom.mr.contrast import typical
+from dopascope.phantom.mr.heads import from_freesurfer
 from dopascope.phantom.mr.warp import LATTICE, Basis, Floats, Floats32
+from dopascope.space import resample
+from dopascope.space.brain_registration import register_brain
 from dopascope.volume import LabelMap, Volume
 
 REACH_MM: Final = 12.0
@@ -27,6 +30,8 @@ EDGE_STEP: Final = 30
 """Every so many-th voxel of the ventricles' surroundings stands for the others."""
 VENTRICLE_MM: Final = 12.0
 """So far ventricles can grow into white matter."""
+PEDUNCLES_MM: Final = 16.0
+"""The cerebral peduncles reach so far from the middle."""
 _SMOOTH_MM: Final = 1.5
 """Ties between voxels at one distance are broken by the smoothed neighbourhood."""
 
@@ -37,14 +42,20 @@ class Brain:
 
     labels: LabelMap
 
-    def count(self, name: str) -> int:
-        """Voxels of a structure, which are mm3."""
-        return int(structure(self.labels, name).sum())
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Structure -> voxels, which are mm3."""
+        return {name: int(structure(self.labels, name).sum()) for name in STRUCTURES}
+
+    @cached_property
+    def ventricle_count(self) -> int:
+        """Voxels of the ventricles."""
+        return int((self.labels.data == Tissue.VENTRICLE).sum())
 
     @cached_property
     def known(self) -> tuple[str, ...]:
         """The structures that this brain has."""
-        return tuple(name for name in STRUCTURES if self.count(name))
+        return tuple(name for name, voxels in self.counts.items() if voxels)
 
     @cached_property
     def hull_ml(self) -> float:
@@ -151,7 +162,8 @@ def template() -> Brain:
 
 @lru_cache(maxsize=4)
 def brain_of(path: Path) -> Brain:
-    """A brain from FreeSurfer's `aseg`: its extents are brought to the template's, its stem is parted by planes.
+    """A brain from FreeSurfer's `aseg`, brought to the template by the affine that would place its scan; its stem is
+    parted by planes.
 
     Raises:
         InputError: it cannot be read.
@@ -164,11 +176,28 @@ def brain_of(path: Path) -> Brain:
     if not all((own.data == tissue).any() for tissue in _NEEDED):
         missing = [tissue.name.lower() for tissue in _NEEDED if not (own.data == tissue).any()]
         raise _no_labels(path, f"no {', '.join(missing)}")
-    labels = placed(own, BRAIN_1MM)
-    stem = labels == Tissue.STEM
-    parts = stem_parts(BRAIN_1MM.to_world(np.argwhere(stem)))
-    labels[stem] = np.where(parts == 0, Tissue.MIDBRAIN, parts)
+    labels = resample(own, BRAIN_1MM, to_image=_placed(own)).data.astype(np.uint8)
+    _part_stem(labels)
     return Brain(LabelMap(labels, BRAIN_1MM, names=own.names))
+
+
+def _placed(labels: LabelMap) -> geometry.Affine:
+    """(4, 4): template mm to the labels' mm, by a scan that looks as T1 does."""
+    means = np.array([typical("t1", tissue) if tissue in BRAIN else 0.0 for tissue in Tissue], np.float32)
+    inside = LabelMap((labels.data > 0).astype(np.uint8), labels.grid)
+    return register_brain(Volume(means[labels.data], labels.grid), inside).mni_to_scan
+
+
+def _part_stem(labels: NDArray[np.uint8]) -> None:
+    """Name midbrain, pons and medulla on `BRAIN_1MM`.
+
+    FreeSurfer's ventral diencephalon, here among `DEEP`, holds the cerebral peduncles; nothing else of `DEEP` lies so
+    low and so near the middle.
+    """
+    index = np.argwhere((labels == Tissue.STEM) | (labels == Tissue.DEEP))
+    at, was_stem = BRAIN_1MM.to_world(index), labels[tuple(index.T)] == Tissue.STEM
+    part = np.where(was_stem | (np.abs(at[:, 0]) <= PEDUNCLES_MM), stem_parts(at), 0)
+    labels[tuple(index.T)] = np.where(part > 0, part, np.where(was_stem, Tissue.MIDBRAIN, Tissue.DEEP))
 
 
 _NEEDED: Final = (Tissue.GREY, Tissue.WHITE, Tissue.VENTRICLE, Tissue.CAUDATE, Tissue.PUTAMEN, Tissue.STEM)

@@ -60,6 +60,11 @@ SEQUENCES: Final[Mapping[str, Mapping[Tissue, float]]] = MappingProxyType(
 """Grey values of the usual sequences, white matter and fluid apart as they are in them; rounded, from textbooks."""
 
 
+def typical(sequence: str, tissue: Tissue) -> float:
+    """The value of `SEQUENCES` for a tissue, or for the one that it looks much like; 0 for air."""
+    return SEQUENCES[sequence].get(_LIKE.get(tissue, tissue), 0.0)
+
+
 def draw_means(rng: np.random.Generator, sequence: str | None = None, spread: float = 0.08) -> NDArray[np.float32]:
     """A grey value for each tissue, float32 (len(Tissue),), 0 to 1.
 
