@@ -166,5 +166,8 @@ def _indices(found: morphometry.Morphometry) -> dict[str, schema.Index]:
 
 
 def _on_whom(error: Mapping[str, Any]) -> str:
-    known = {name: value for name, value in error.items() if name not in ("form", "method")}
-    return "; ".join(f"{name} {value}" for name, value in known.items() if isinstance(value, str | int | float))
+    people = error["people"]
+    voxels = f"voxels of {people['spacing_mm']:g} mm" if people["spacing_mm"] else "each site's own voxels"
+    brains = 1 + len(people["label_maps"]["names"])
+    made_of = f"{brains} brains" if brains > 1 else "one brain"
+    return f"{people['measured']} simulated people made of {made_of}, {len(people['sites'])} sites, {voxels}"
