@@ -22,6 +22,9 @@ from dopascope.volume import LabelMap, Volume
 
 MASK_FILE: Final = "brain-mask.nii.gz"
 
+COARSER: Final = 1.5
+"""Voxels so many times longer than those that errors were measured with are warned of."""
+
 ENIGMA_D: Final = 0.16
 ENIGMA_AUC: Final = (1 + erf(ENIGMA_D / 2)) / 2
 """Area under the curve of two normal distributions of equal spread that lie d apart: Phi(d / sqrt 2)."""
@@ -96,10 +99,24 @@ def _measured(
         verdict=None,
         verdict_reasons=list(NO_ANSWER),
         reasons=reasons,
-        warnings=parts.contradictions(image.acquisition, parts.person(image.acquisition, choices.age, choices.sex)),
+        warnings=[
+            *parts.contradictions(image.acquisition, parts.person(image.acquisition, choices.age, choices.sex)),
+            *(too_coarse(image, morphometry.measured_error()) if "morphometry" in known else ()),
+        ],
         **known,
     )
     return Examination(reading, Images(scan=image, mni=None, template=None, brain=mask.mask))
+
+
+def too_coarse(image: Volume, error: Mapping[str, Any]) -> list[str]:
+    """A warning where voxels are longer than those that the errors were measured with."""
+    measured, longest = error["people"]["spacing_mm"], max(image.grid.spacing_mm)
+    if not measured or longest <= COARSER * measured:
+        return []
+    return [
+        f"The errors of volumes were measured with voxels of {measured:g} mm; these are up to {longest:.2g} mm, so the "
+        "intervals are too narrow."
+    ]
 
 
 def _refused(
