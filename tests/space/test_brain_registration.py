@@ -68,11 +68,15 @@ def test_on_the_grid_the_brain_lies_on_the_templates(scan: HeadScan, even: Volum
     assert placed.data[labels.data == 0].mean() < 0.1 * placed.data[labels.data > 0].mean()
 
 
-def test_half_a_brain_and_a_foreign_grid_are_refused(scan: HeadScan, even: Volume) -> None:
-    half = mask_of(scan).data.copy()
-    half[: np.nonzero(half)[0].mean().astype(int)] = 0
+def test_a_part_of_a_brain_and_a_foreign_grid_are_refused(scan: HeadScan, even: Volume) -> None:
+    part = mask_of(scan).data.copy()
+    middle = np.nonzero(part)[0].mean().astype(int)
+    part[middle:] = 0
+    found = register_brain(even, LabelMap(part, scan.brain.grid))
+    assert not found.accepted
+    part[: middle - 10] = 0
     with pytest.raises(UnsuitableError, match="whole brain"):
-        register_brain(even, LabelMap(half, scan.brain.grid))
+        register_brain(even, LabelMap(part, scan.brain.grid))
     with pytest.raises(UsageError, match="different grids"):
         register_brain(even, canonical(mask_of(scan)))
     data = even.data.copy()

@@ -22,6 +22,9 @@ from dopascope.volume import LabelMap, Volume
 
 MASK_FILE: Final = "brain-mask.nii.gz"
 
+COARSER: Final = 1.5
+"""Voxels so many times longer than those that errors were measured with are warned of."""
+
 ENIGMA_D: Final = 0.16
 ENIGMA_AUC: Final = (1 + erf(ENIGMA_D / 2)) / 2
 """Area under the curve of two normal distributions of equal spread that lie d apart: Phi(d / sqrt 2)."""
@@ -96,10 +99,24 @@ def _measured(
         verdict=None,
         verdict_reasons=list(NO_ANSWER),
         reasons=reasons,
-        warnings=parts.contradictions(image.acquisition, parts.person(image.acquisition, choices.age, choices.sex)),
+        warnings=[
+            *parts.contradictions(image.acquisition, parts.person(image.acquisition, choices.age, choices.sex)),
+            *(too_coarse(image, morphometry.measured_error()) if "morphometry" in known else ()),
+        ],
         **known,
     )
     return Examination(reading, Images(scan=image, mni=None, template=None, brain=mask.mask))
+
+
+def too_coarse(image: Volume, error: Mapping[str, Any]) -> list[str]:
+    """A warning where voxels are longer than those that the errors were measured with."""
+    measured, longest = error["people"]["spacing_mm"], max(image.grid.spacing_mm)
+    if not measured or longest <= COARSER * measured:
+        return []
+    return [
+        f"The errors of volumes were measured with voxels of {measured:g} mm; these are up to {longest:.2g} mm, so the "
+        "intervals are too narrow."
+    ]
 
 
 def _refused(
@@ -166,5 +183,8 @@ def _indices(found: morphometry.Morphometry) -> dict[str, schema.Index]:
 
 
 def _on_whom(error: Mapping[str, Any]) -> str:
-    known = {name: value for name, value in error.items() if name not in ("form", "method")}
-    return "; ".join(f"{name} {value}" for name, value in known.items() if isinstance(value, str | int | float))
+    people = error["people"]
+    voxels = f"voxels of {people['spacing_mm']:g} mm" if people["spacing_mm"] else "each site's own voxels"
+    brains = 1 + len(people["label_maps"]["names"])
+    made_of = f"{brains} brains" if brains > 1 else "one brain"
+    return f"{people['measured']} simulated people made of {made_of}, {len(people['sites'])} sites, {voxels}"

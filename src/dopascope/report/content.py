@@ -261,7 +261,7 @@ def registration_facts(found: RegistrationPart) -> Facts:
     if found.manual:
         moved = wording.triple(found.manual.shift_mm, 1, "mm")
         facts.append(("Moved by hand", f"{moved}; turned {wording.triple(found.manual.rotate_deg, 1, '°')}"))
-    else:
+    elif found.shift_sd_mm:
         facts.append(("Moved by hand", "no"))
     return tuple(facts)
 

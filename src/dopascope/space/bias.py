@@ -103,14 +103,15 @@ def _n4(
 ) -> NDArray[np.float32]:
     import SimpleITK
 
-    image = SimpleITK.GetImageFromArray(data.T)
-    brain = SimpleITK.GetImageFromArray(inside.T.astype(np.uint8))
+    sitk: Any = SimpleITK  # some of its functions have types, and then only half of them
+    image = sitk.GetImageFromArray(data.T)
+    brain = sitk.GetImageFromArray(inside.T.astype(np.uint8))
     for one in (image, brain):
         one.SetSpacing(spacing)
-    n4 = SimpleITK.N4BiasFieldCorrectionImageFilter()
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetNumberOfThreads(1)
     n4.SetMaximumNumberOfIterations(list(iterations))
     n4.SetConvergenceThreshold(CONVERGED)
     n4.Execute(image, brain)
-    field: NDArray[np.float32] = SimpleITK.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T
+    field: NDArray[np.float32] = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T
     return np.array(field, np.float32, order="C")

@@ -19,7 +19,7 @@ from dopascope.phantom.mr.anatomy import (
 )
 from dopascope.phantom.mr.brain import template
 
-PEOPLE = 1500
+PEOPLE = 4000
 
 
 def volumes(group: str, part: str, effect: float = 1.0, first: int = 0) -> np.ndarray:

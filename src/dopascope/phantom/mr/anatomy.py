@@ -91,7 +91,7 @@ def draw_anatomy(person: Person, effect: float = 1.0) -> Anatomy:
         UsageError: `effect` is not within 0 to `LARGEST_EFFECT`.
     """
     check_effect(effect)
-    rng = np.random.default_rng([person.seed, GROUPS.index(person.group), 37])  # type: ignore[arg-type]
+    rng = np.random.default_rng([person.seed, GROUPS.index(person.group), 37])
     sex = 1 + MALE_SHARE if person.sex == "M" else 1 - MALE_SHARE
     volume = sex / TEMPLATE_EXCESS * np.exp(BRAIN_SD * rng.normal())
     skew = np.exp(AXIS_SD * rng.normal(size=3))

@@ -81,7 +81,7 @@ class Brain:
     def inside(self) -> NDArray[np.bool_]:
         """Knots of the warp's lattice that lie in the brain."""
         index = np.rint(self.labels.grid.to_index(LATTICE.centres_mm())).astype(int)
-        within = ((index >= 0) & (index < self.labels.grid.shape)).all(-1)
+        within: NDArray[np.bool_] = np.all((index >= 0) & (index < self.labels.grid.shape), axis=-1)
         i, j, k = np.moveaxis(np.where(within[..., None], index, 0), -1, 0)
         return np.asarray(within & np.isin(self.labels.data[i, j, k], BRAIN))
 
