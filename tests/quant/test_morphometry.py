@@ -21,6 +21,9 @@ from dopascope.space.brain_registration import BrainRegistration, register_brain
 from dopascope.volume import LabelMap, Volume
 from simulated_brain import POSE, mask_of, simulated
 
+PAGE = Path(__file__).parents[2] / "docs" / "t1.md"
+OPENS = "<!-- errors: written by pytest tests/quant/test_morphometry.py --regenerate -->"
+CLOSES = "<!-- /errors -->"
 Chain = tuple[Volume, LabelMap, BrainRegistration]
 
 
@@ -39,6 +42,37 @@ def test_what_ships_is_of_this_method_and_of_many_people() -> None:
     assert all(one["n"] >= 25 and 0 < one["sd"] < 0.5 for one in known["structures"].values())
     assert known["people"]["measured"] >= 0.9 * known["people"]["asked"]
     assert len(known["by_brain"]) == 1 + len(known["people"]["label_maps"]["sha256"])
+
+
+def errors_table() -> str:
+    """The table of docs/t1.md."""
+    known = measured_error()
+    asked, brains = known["people"], known["by_brain"]
+    lines = [
+        f"Measured on {asked['measured']} of {asked['asked']} people (the others' registration was not accepted), voxels of "
+        f"{asked['spacing_mm']:g} mm; log(measured / true), bias by brain with the number of people:",
+        "",
+        f"| | bias | sd | {' | '.join(_name(brain) for brain in brains)} |",
+        f"|---|---|---|{'---|' * len(brains)}",
+    ]
+    for name in (*SUMS, "midbrain", "pons", RATIO):
+        one = known["structures"][name]
+        each = " | ".join(f"{found[name]['bias']:+.2f} ({found[name]['n']})" for found in brains.values())
+        lines.append(f"| {name.replace('_', ' ')} | {one['bias']:+.3f} | {one['sd']:.3f} | {each} |")
+    return "\n".join(lines) + "\n"
+
+
+def _name(brain: str) -> str:
+    return brain if brain == "template" else f"label map {brain[:6]}"
+
+
+def test_the_page_shows_the_errors_that_ship(request: pytest.FixtureRequest) -> None:
+    before, rest = PAGE.read_text(encoding="utf-8").split(OPENS)
+    after = rest.partition(CLOSES)[2]
+    wanted = f"{before}{OPENS}\n{errors_table()}{CLOSES}{after}"
+    if request.config.getoption("--regenerate"):
+        PAGE.write_text(wanted, encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == wanted, "run: pytest tests/quant/test_morphometry.py --regenerate"
 
 
 def test_volumes_of_a_person_of_the_template_lie_within_the_interval(chain: Chain) -> None:
