@@ -220,6 +220,7 @@ def under_load(store: Store, server: Server, scans: list[Path], folder: Path, ch
             "first_minute_mb": float(mb[at < at[0] + minute].mean()),
             "last_minute_mb": float(mb[at > at[-1] - minute].mean()),
             "most_mb": float(mb.max()),
+            "by_minute_mb": [float(mb[(at - at[0]) // 60 == one].mean()) for one in range(int((at[-1] - at[0]) // 60))],
         },
     }
 
@@ -320,7 +321,7 @@ def table(record: dict[str, Any]) -> str:
         "",
         f"Resident memory of the server: {memory['first_minute_mb']:.0f} MB in the first minute, "
         f"{memory['last_minute_mb']:.0f} MB in the last, {memory['slope_mb_per_minute']:+.2f} MB a minute, at most "
-        f"{memory['most_mb']:.0f} MB.",
+        f"{memory['most_mb']:.0f} MB. By minute: {', '.join(f'{one:.0f}' for one in memory['by_minute_mb'])}.",
         "",
         "## From upload to reading",
         "",

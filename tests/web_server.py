@@ -29,6 +29,7 @@ def words_of(settings: Settings, port: int) -> list[str]:
     words = ["serve", "--data", str(settings.data), "--host", settings.host, "--port", str(port)]
     words += ["--models-dir", str(settings.models_dir), "--registration", settings.registration]
     words += ["--workers", str(settings.workers), "--largest-upload", str(settings.largest_upload // MIB)]
+    words += ["--niceness", str(settings.niceness)]
     words += ["--database", settings.database] if settings.database else []
     words += ["--behind-proxy"] if settings.behind_proxy else []
     return words + [word for name in settings.trusted_hosts for word in ("--trusted-host", name)]

@@ -54,7 +54,8 @@ def install(tmp_path: Path, database_url: str) -> Callable[..., Installation]:
 
     def make(**changes: Any) -> Installation:
         settings = replace(
-            Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"), **changes
+            Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models", niceness=0),
+            **changes,
         )
         app = create_app(settings)
         return Installation(app, settings, app.extensions["dopascope_database"])
@@ -91,7 +92,7 @@ def finished_healthy(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def _finished(folder: Path, scan: bytes) -> Finished:
-    settings = Settings(data=folder / "web", models_dir=folder / "models")
+    settings = Settings(data=folder / "web", models_dir=folder / "models", niceness=0)
     app = create_app(settings)
     made = Installation(app, settings, app.extensions["dopascope_database"])
     made.user("ada")

@@ -46,7 +46,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A new installation, served."""
-    settings = Settings(data=tmp_path / "web", models_dir=tmp_path / "models")
+    settings = Settings(data=tmp_path / "web", models_dir=tmp_path / "models", niceness=0)
     settings.prepare()
     made = Server(settings)
     yield made

@@ -86,7 +86,9 @@ class Person(threading.Thread):
 def test_each_upload_ends_in_one_state_whoever_is_killed(
     kills: int, pause: float, tmp_path: Path, database_url: str, scan: bytes
 ) -> None:
-    settings = _installed(Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"))
+    settings = _installed(
+        Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models", niceness=0)
+    )
     draw = random.Random(kills)
     server = Server(settings)
     person = Person(server.url, scan, pause)
@@ -124,7 +126,9 @@ time.time = lambda: _real() + float(_file.read_text())
 @pytest.mark.timeout(1500)
 def test_a_clock_that_jumps_loses_nothing(tmp_path: Path, database_url: str, scan: bytes) -> None:
     """The server's and the workers' clock is this machine's and what a file says: nothing else here is disturbed."""
-    settings = _installed(Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models"))
+    settings = _installed(
+        Settings(data=tmp_path / "web", database=database_url, models_dir=tmp_path / "models", niceness=0)
+    )
     own = tmp_path / "clock"
     own.mkdir()
     (own / "sitecustomize.py").write_text(OWN_CLOCK, encoding="utf-8")
@@ -172,7 +176,9 @@ def _set_clock(folder: Path, ahead: float) -> None:
     threats="T24",
 )
 def test_a_full_disk_loses_nothing(small_disk: Path, database_url: str, scan: bytes, tmp_path: Path) -> None:
-    settings = Settings(data=small_disk / "web", database=database_url, models_dir=tmp_path / "models", workers=2)
+    settings = Settings(
+        data=small_disk / "web", database=database_url, models_dir=tmp_path / "models", workers=2, niceness=0
+    )
     settings = _installed(settings)
     server = Server(settings)
     visitor = Visitor(server.url)

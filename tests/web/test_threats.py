@@ -85,7 +85,7 @@ class Kept(logging.Handler):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, scan: bytes) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("threats")
-    settings = Settings(data=folder / "web", models_dir=folder / "models")
+    settings = Settings(data=folder / "web", models_dir=folder / "models", niceness=0)
     app = create_app(settings)
     made = Installation(app, settings, app.extensions["dopascope_database"])
     for name, role in (("ada", "reader"), ("eve", "reader"), ("rea", "reviewer"), ("root", "administrator")):

@@ -30,7 +30,7 @@ CANARY = "ZZCANARY"
 
 def installed(folder: Path, **changes: Any) -> Installation:
     """An installation in a folder, with one reader, whose real server is still to be started."""
-    settings = replace(Settings(data=folder / "web", models_dir=folder / "models"), **changes)
+    settings = replace(Settings(data=folder / "web", models_dir=folder / "models", niceness=0), **changes)
     app = create_app(settings)
     made = Installation(app, settings, app.extensions["dopascope_database"])
     made.user("ada")
@@ -265,7 +265,7 @@ def test_an_unsafe_setting_ends_with_the_reason(run: Callable[..., Any], tmp_pat
     "Settings that would open the app to strangers end with exit code 2 and the reason", asvs="13.4.2", threats="T26"
 )
 def test_pages_for_developers_are_refused_by_the_command(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path / "web", models_dir=tmp_path / "models")
+    settings = Settings(data=tmp_path / "web", models_dir=tmp_path / "models", niceness=0)
     done = subprocess.run(
         [sys.executable, "-m", "dopascope", *words_of(settings, 8000)],
         capture_output=True,

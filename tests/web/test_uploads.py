@@ -225,6 +225,7 @@ def test_strays_are_swept_and_what_is_owned_or_young_stays(tmp_path: Path) -> No
     assert [one.name for one in tmp_path.iterdir()] == ["owned"]
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "A full disk, a silent worker or a clock that was set back loses no reading and does none twice",
     asvs="2.3.3",

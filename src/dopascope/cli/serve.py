@@ -47,6 +47,9 @@ DemoOption = Annotated[
 WorkersOption = Annotated[
     int, typer.Option("--workers", help="Processes that read scans; 0 where others do.", min=0, max=64)
 ]
+NicenessOption = Annotated[
+    int, typer.Option("--niceness", help="How far reading stands behind pages; 0 not at all.", min=0, max=19)
+]
 
 
 @verb
@@ -59,6 +62,7 @@ def serve(
     trusted_host: TrustedOption = [],  # noqa: B006  (typer copies it)
     registration: RegistrationOption = "invitation",
     workers: WorkersOption = 1,
+    niceness: NicenessOption = 10,
     largest_upload: LargestOption = 512,
     models_dir: options.ModelsDirOption = None,
     demo: DemoOption = False,
@@ -99,6 +103,7 @@ def serve(
             trusted_hosts=tuple(trusted_host),
             registration=cast(Literal["invitation", "open"], registration),
             workers=workers,
+            niceness=niceness,
             largest_upload=largest_upload * MIB,
             models_dir=models_dir,
         ),
@@ -119,7 +124,12 @@ def _demo_scans(out: Path) -> list[Path]:
 
 
 @verb
-def worker(data: DataOption = None, database: DatabaseOption = "", models_dir: options.ModelsDirOption = None) -> None:
+def worker(
+    data: DataOption = None,
+    database: DatabaseOption = "",
+    niceness: NicenessOption = 10,
+    models_dir: options.ModelsDirOption = None,
+) -> None:
     """Read what is uploaded to a web app whose database and data folder this machine shares. Ctrl-C ends it.
 
     Example: dopascope worker --data /srv/dopascope --database postgresql+psycopg://user:password@host/name
@@ -129,7 +139,7 @@ def worker(data: DataOption = None, database: DatabaseOption = "", models_dir: o
     from dopascope.web.settings import Settings
     from dopascope.web.worker import work
 
-    settings = Settings(data=data or default_data(), database=database, models_dir=models_dir)
+    settings = Settings(data=data or default_data(), database=database, niceness=niceness, models_dir=models_dir)
     require_installation(settings)
     base = Database(settings.url)
     try:

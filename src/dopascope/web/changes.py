@@ -70,6 +70,7 @@ FIXED: Final = {
     "workers": "Processes of this server that read scans.",
     "read_minutes": "Minutes after which reading one upload is given up.",
     "child_memory": "Bytes of address space of the process that reads an upload.",
+    "niceness": "How far the reading of scans stands behind pages: 0 not at all, 19 last.",
 }
 """Settings of the command line that the page shows, with their help."""
 _PLAIN: Final = Settings(Path())

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,25 +20,23 @@ ANSWER: Final = "answer.json"
 IDENTITY: Final = "identity.json"
 MOST_SERIES: Final = 12
 """Images of one upload that are each read; of more, nobody can have meant all."""
-NICENESS: Final = 10
-"""Pages are answered before scans are read."""
 
 
 def main() -> int:
     """Read what the job file names."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    confine(job["memory"], job["seconds"], job["file_size"])
+    confine(job["memory"], job["seconds"], job["file_size"], job["niceness"])
     out = Path(job["out"])
     answer = read(Path(job["scan"]), out, job["choices"], job["models_dir"])
     (out / ANSWER).write_text(json.dumps(answer), encoding="utf-8")
     return 0
 
 
-def confine(memory: int, seconds: int, file_size: int) -> None:
+def confine(memory: int, seconds: int, file_size: int, niceness: int) -> None:
     """Give up what reading a scan does not need, and end with the worker, however that ends."""
     import resource
 
-    os.nice(NICENESS)
+    _stand_back(niceness)
     end_with_parent()
     for kind, limit in (
         (resource.RLIMIT_AS, memory),
@@ -50,6 +49,13 @@ def confine(memory: int, seconds: int, file_size: int) -> None:
         held = limit if most == resource.RLIM_INFINITY else min(limit, most)
         resource.setrlimit(kind, (held, held))
     _without_network()
+
+
+def _stand_back(niceness: int) -> None:
+    """Behind the other processes, and behind other sessions where Linux weighs these first (sched(7), autogroup)."""
+    os.nice(niceness)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def _without_network() -> None:

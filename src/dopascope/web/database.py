@@ -17,6 +17,8 @@ WAIT_S: Final = 30
 KEPT: Final = 16
 """Connections of one process that stay open, and as many more while they are asked for; on SQLite opening one takes
 longer than most queries."""
+CACHED_KIB: Final = 512
+"""Pages of an SQLite file that each connection keeps; the operating system keeps the rest for all of them."""
 _WRITES: Final = "dopascope_writes"
 _LOCK: Final = 0x646F7061
 """The lock that writers on PostgreSQL take; any number that no other program uses there."""
@@ -93,6 +95,7 @@ def _engine(url: str) -> Engine:
             "foreign_keys = ON",
             "synchronous = FULL",
             f"busy_timeout = {WAIT_S * 1000}",
+            f"cache_size = -{CACHED_KIB}",
         ):
             connection.execute(f"PRAGMA {line}")
 

@@ -58,6 +58,8 @@ class Settings:
     """Time after which reading one upload is given up."""
     child_memory: int = 6 * 1024 * MIB
     """Bytes of address space of the process that reads an upload."""
+    niceness: int = 10
+    """How far the reading of scans stands behind everything else on its machine: 0 not at all, 19 last."""
     models_dir: Path | None = None
     """Of the readers; the user's data folder by default."""
 

@@ -126,6 +126,7 @@ class Worker:
             "memory": self.settings.child_memory,
             "seconds": int(60 * self.settings.read_minutes),
             "file_size": CHILD_FILE_SIZE,
+            "niceness": self.settings.niceness,
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "HOME") if name in os.environ}
