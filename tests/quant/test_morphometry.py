@@ -49,8 +49,8 @@ def errors_table() -> str:
     known = measured_error()
     asked, brains = known["people"], known["by_brain"]
     lines = [
-        f"Measured on {asked['measured']} of {asked['asked']} people (the others' registration was not accepted), voxels of "
-        f"{asked['spacing_mm']:g} mm; log(measured / true), bias by brain with the number of people:",
+        f"Measured on {asked['measured']} of {asked['asked']} people (the others' registration was not accepted), voxels "
+        f"of {asked['spacing_mm']:g} mm; log(measured / true), bias by brain with the number of people:",
         "",
         f"| | bias | sd | {' | '.join(_name(brain) for brain in brains)} |",
         f"|---|---|---|{'---|' * len(brains)}",
