@@ -126,6 +126,22 @@ def test_a_refused_t1_shows_the_scan_in_grey_and_no_volume(parse: Any) -> None:
     assert wording.HEADLINES["refused"] in text
 
 
+def test_where_the_template_was_not_placed_the_brain_is_shown_and_the_reason_said(parse: Any, words_of: Any) -> None:
+    why = "The mask does not hold a whole brain."
+    reasons = examined().reading.reasons | {"registration": why, "morphometry": why}
+    parts = {"registration": None, "morphometry": None, "reasons": reasons}
+    unplaced = Examination(examined().reading.model_copy(update=parts), examined().images)
+    drawn = figures.draw(unplaced)
+    assert drawn.t1 is not None
+    assert drawn.t1.brain
+    assert drawn.t1.colours
+    assert not drawn.t1.structures
+    text = parse(html.render(unplaced, drawn)).text
+    assert f"Not measured: {why}" in text
+    assert "Asymmetry" not in text
+    assert why in words_of(pdf.render(unplaced, drawn, compress=False))
+
+
 def test_hostile_text_is_only_text(drawn: figures.Figures, parse: Any) -> None:
     hostile = "<script>alert(1)</script>{{7*7}}\u202e"
     data = examined().reading.model_dump(by_alias=True)
