@@ -162,4 +162,5 @@ def _received(seen: Floats32, grid: Grid, scanner: Scanner, rng: np.random.Gener
     noise = np.float32(scanner.noise * scanner.white)
     real += noise * rng.standard_normal(grid.shape, np.float32)
     other = noise * rng.standard_normal(grid.shape, np.float32)
-    return np.hypot(real, other, out=real) * np.float32(scanner.gain / scanner.white)
+    received: Floats32 = np.hypot(real, other, out=real)
+    return received * np.float32(scanner.gain / scanner.white)
