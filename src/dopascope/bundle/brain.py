@@ -292,7 +292,7 @@ def _checks(found: Mask, p: Floats, each: dict[str, Mask], whole: bool, pixel_mm
 def _to_the_border(values: NDArray[Any], field: Mask) -> NDArray[Any]:
     """The outermost planes of the field once more beyond it, so that the scan's outermost voxels are between two."""
     rows = [np.flatnonzero(field.any(tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    spread = values[np.ix_(*(np.arange(SIDE).clip(one[0], one[-1]) for one in rows))]
+    spread: NDArray[Any] = values[np.ix_(*(np.arange(SIDE).clip(one[0], one[-1]) for one in rows))]
     for axis, one in enumerate(rows):
         beyond = np.abs(np.arange(SIDE) - np.arange(SIDE).clip(one[0], one[-1])) > 1
         spread[(slice(None),) * axis + (beyond,)] = 0

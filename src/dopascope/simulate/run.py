@@ -11,9 +11,9 @@ from dopascope import provenance
 from dopascope.batch.workers import each
 from dopascope.errors import MissingExtraError, UsageError
 from dopascope.simulate.plan import FORM, Plan
-from dopascope.simulate.scans import BRAINS, TRUTH, Job, make
+from dopascope.simulate.scans import TRUTH, Job, make
 from dopascope.simulate.t1_plan import T1Plan
-from dopascope.simulate.t1_scans import SCANS, Record
+from dopascope.simulate.t1_scans import BRAINS, SCANS, Record
 from dopascope.simulate.tables import write_tables
 
 PLAN: Final = "plan.json"

@@ -13,7 +13,6 @@ from dopascope import atlas, phantom, provenance
 from dopascope.phantom import Person, Truth
 from dopascope.simulate.plan import SESSION, Participant, Plan
 from dopascope.simulate.t1_plan import T1Plan
-from dopascope.simulate.t1_scans import BRAINS as BRAINS
 from dopascope.simulate.t1_scans import SCANS, Record, write_t1
 from dopascope.volume import Acquisition, Volume
 
