@@ -12,8 +12,8 @@ import pytest
 from dopascope import formats
 from dopascope.bundle import store
 from dopascope.bundle.segmenter import SHIPPED_SEGMENTER
-from dopascope.reading import Choices, Examination, SliceImage, examine
-from dopascope.volume import Grid, Volume
+from dopascope.reading import Choices, Examination, examine
+from dopascope.volume import Grid, SliceImage, Volume
 from t1_head import as_file, simulated, true_mask
 from wrong_scans import box, cylinder
 

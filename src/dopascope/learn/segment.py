@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dopascope.errors import UsageError
 from dopascope.learn import checkpoint
-from dopascope.learn.fit import fabric, memory_format
+from dopascope.learn.fit import fabric
 from dopascope.learn.log import Epoch
 from dopascope.learn.sampling import seed_of
 
@@ -98,7 +98,8 @@ def fit_segmenter(
         progress: told of every epoch.
     """
     device = fabric(recipe.precision)
-    layout = memory_format(train[0][0].shape)
+    volumes = any(isinstance(one, nn.Conv3d) for one in net.modules())
+    layout = torch.channels_last_3d if volumes else torch.channels_last
     net.to(memory_format=layout)  # type: ignore[call-overload]
     model, optimiser = device.setup(
         net, torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
