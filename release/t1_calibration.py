@@ -41,6 +41,8 @@ TEMPLATE: Final = "t1_studies.md.j2"
 PAGE: Final = ROOT / "docs" / "t1_studies.md"
 SEEDS: Final = 200
 FOLDS: Final = 5
+DRAWS: Final = 1000
+"""Of people, for an interval."""
 PEOPLE: Final = 60
 """Of a null cohort, half of them PD."""
 MANY: Final = 400
@@ -189,7 +191,8 @@ def _auroc(seen: Seen, seed: int, *, held_out: bool = False) -> score.Estimate:
     p = _of_the_other_half(plan, material) if held_out else _out_of_fold(plan, material, seen)
     rows = np.arange(len(p) // 2 if held_out else 0, len(p))
     people = [material.people[row] for row in rows]
-    return score.estimates_of_people({"auroc": score.auroc}, p[rows], material.positive[rows], people)["auroc"]
+    found = score.estimates_of_people({"auroc": score.auroc}, p[rows], material.positive[rows], people, draws=DRAWS)
+    return found["auroc"]
 
 
 def _out_of_fold(plan: Plan, material: Material, seen: Seen) -> NDArray[np.float64]:

@@ -81,7 +81,7 @@ def available(plan: Plan, folder: Path | None) -> tuple[Plan, dict[str, Weights]
         except (UsageError, UnreadableError) as error:
             if not member.optional:
                 raise
-            reasons[member.name] = f"left out: {error.what} {error.fix}"
+            reasons[member.name] = f"left out: {error.what} How to bring them: docs/study.md, first weights."
     if not reasons:
         return plan, found
     known = plan.model_dump(exclude_none=True)
