@@ -1,4 +1,4 @@
-"""The brain mask of a T1 of 256 cubed voxels, beside BrainExtractor and DIPY's median_otsu, in turn in one run.
+"""The brain mask of a T1 of 256 cubed voxels, beside BrainExtractor, in turn in one run.
 
     python bench/segment.py [--peer-python PEERS/bin/python] [--rounds 5] [--scan T1 --labels MASK]
 
@@ -6,8 +6,8 @@ The scan is a painted head with T1 contrast at 1 mm, whose brain is known; `--sc
 brain) take another. Every engine runs as a process of its own with two threads, from a NIfTI file to a mask in a NIfTI
 file; seconds are of the whole process, and memory is its largest resident size. Engines take turns, so that a busy
 moment of the machine meets all of them. `--peer-python` is an interpreter that has `brainextractor` (BET after
-Smith 2002, in Python) and `dipy`; an engine that cannot be imported is reported so. Neither peer needs weights: others
-fetch theirs from addresses that an installation cannot count on. The first run of each engine is not counted. Writes
+Smith 2002, in Python); where it cannot be imported the page says so. It needs no weights: other peers fetch theirs from
+addresses that an installation cannot count on. The first run of each engine is not counted. Writes
 bench/results/segment.md and .json.
 """
 
@@ -43,13 +43,12 @@ _BET = (
     "import sys, nibabel; from brainextractor import BrainExtractor; "
     "b = BrainExtractor(img=nibabel.load(sys.argv[1])); b.run(); b.save_mask(sys.argv[2])"
 )
-_OTSU = (
-    "import sys, nibabel, numpy; from dipy.segment.mask import median_otsu; i = nibabel.load(sys.argv[1]); "
-    "_, m = median_otsu(i.get_fdata(), median_radius=4, numpass=4); "
-    "nibabel.save(nibabel.Nifti1Image(m.astype(numpy.uint8), i.affine), sys.argv[2])"
+_WATCH = (
+    "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
 )
 OWN = "dopascope segment apply"
-PEERS = {"BrainExtractor": _BET, "DIPY median_otsu": _OTSU}
+PEERS = {"BrainExtractor": _BET}
 
 
 def painted(folder: Path) -> tuple[Path, Path]:
@@ -83,14 +82,18 @@ def once(words: list[str]) -> tuple[float, float]:
     """Seconds and MB of one run."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "2")
     started = time.perf_counter()
-    process = subprocess.Popen(words, env={**os.environ, **threads}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, used = os.wait4(process.pid, 0)
+    # A process of its own in between: the kernel counts what this one holds as its children's.
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCH, *words],
+        env={**os.environ, **threads},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     seconds = time.perf_counter() - started
-    if status:
-        assert process.stderr
-        raise SystemExit(f"{' '.join(words)[:200]} failed:\n{process.stderr.read().decode()[-2000:]}")
-    process.returncode = 0
-    return seconds, used.ru_maxrss / 1024
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)[:200]} failed:\n{done.stderr[-2000:]}")
+    return seconds, int(done.stdout.split()[-1]) / 1024
 
 
 def dice(mask: Path, truth: Path) -> float:
