@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from dopascope.errors import UsageError
@@ -29,3 +31,28 @@ def impossible(name: str, found: object, expected: str) -> UsageError:
         expected=expected,
         fix=f"Give {option} a value of that kind.",
     )
+
+
+def sites(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """`"a,b"` as names of sites.
+
+    Raises:
+        UsageError: an unknown site, or one named twice.
+    """
+    names = tuple(part.strip() for part in text.split(","))
+    check_sites(names, known)
+    return names
+
+
+def check_sites(names: tuple[str, ...], known: Collection[str]) -> None:
+    """Raise UsageError for sites there are not, or one named twice."""
+    wrong = [name for name in names if name not in known or names.count(name) > 1]
+    if wrong or not names:
+        twice = bool(wrong) and wrong[0] in known
+        raise UsageError(
+            "A site is named twice." if twice else "There is no such site.",
+            where="sites",
+            found=wrong[0] if wrong and wrong[0] else "nothing",
+            expected=", ".join(known),
+            fix="Name sites with commas between them, each once.",
+        )

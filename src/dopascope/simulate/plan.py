@@ -11,6 +11,7 @@ import numpy as np
 from dopascope.errors import UsageError
 from dopascope.phantom import GROUPS, MIX, SITES, Person, Pose, check_mix, draw_group, draw_person, draw_pose
 from dopascope.phantom.people import Group
+from dopascope.simulate import asked
 from dopascope.simulate.asked import one_of, whole
 from dopascope.volume import Acquisition
 
@@ -68,7 +69,7 @@ class Plan:
         one_of("physics", self.physics, PHYSICS)
         one_of("format", self.format, FORMATS)
         one_of("spacing_sign", self.spacing_sign, tuple(SPACING_SIGNS))
-        _check_sites(self.sites)
+        asked.check_sites(self.sites, SITES)
         check_mix(self.mix)
         object.__setattr__(self, "sites", tuple(sorted(self.sites)))
         object.__setattr__(self, "mix", {name: self.mix[name] for name in GROUPS if self.mix.get(name)})
@@ -194,19 +195,4 @@ def parse_sites(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: an unknown site, or one named twice.
     """
-    names = tuple(part.strip() for part in text.split(","))
-    _check_sites(names)
-    return names
-
-
-def _check_sites(names: tuple[str, ...]) -> None:
-    wrong = [name for name in names if name not in SITES or names.count(name) > 1]
-    if wrong or not names:
-        twice = bool(wrong) and wrong[0] in SITES
-        raise UsageError(
-            "A site is named twice." if twice else "There is no such site.",
-            where="sites",
-            found=wrong[0] if wrong and wrong[0] else "nothing",
-            expected=", ".join(SITES),
-            fix="Name sites with commas between them, each once.",
-        )
+    return asked.sites(text, SITES)

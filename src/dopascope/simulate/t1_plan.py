@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from dopascope.errors import UsageError
 from dopascope.phantom import GROUPS, MIX, Person, Pose, check_mix, draw_group, draw_person, draw_pose
 from dopascope.phantom.mr.anatomy import check_effect, priors
 from dopascope.phantom.mr.scanners import SCANNERS, Scanner
 from dopascope.phantom.people import Group
 from dopascope.provenance import sha256_of
+from dopascope.simulate import asked
 from dopascope.simulate.asked import one_of, whole
 from dopascope.simulate.plan import FORM, MOST_SUBJECTS, Named
 
@@ -54,7 +54,7 @@ class T1Plan:
         one_of("format", self.format, FORMATS)
         whole("subjects", self.subjects, 1, MOST_SUBJECTS)
         whole("seed", self.seed, 0, 2**63 - 1)
-        check_scanners(self.sites)
+        asked.check_sites(self.sites, SCANNERS)
         check_mix(self.mix)
         check_effect(self.effect)
         for name in self.sites:
@@ -136,22 +136,7 @@ def parse_scanners(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: an unknown site, or one named twice.
     """
-    names = tuple(part.strip() for part in text.split(","))
-    check_scanners(names)
-    return names
-
-
-def check_scanners(names: tuple[str, ...]) -> None:
-    """Raise UsageError for sites there are not, or one named twice."""
-    wrong = [name for name in names if name not in SCANNERS or names.count(name) > 1]
-    if wrong or not names:
-        raise UsageError(
-            "A site is named twice." if wrong and wrong[0] in SCANNERS else "There is no such site for T1.",
-            where="sites",
-            found=wrong[0] if wrong and wrong[0] else "nothing",
-            expected=", ".join(SCANNERS),
-            fix="Name sites with commas between them, each once.",
-        )
+    return asked.sites(text, SCANNERS)
 
 
 def _listed(parts: Mapping[str, float]) -> str:
