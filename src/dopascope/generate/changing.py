@@ -67,9 +67,10 @@ def change(
             expected=CONDITION,
             fix="Fit one with --condition sbr.",
         )
-    if not wanted:
+    if not wanted or not np.isfinite(wanted).all():
+        told = ", ".join(f"{one:g}" for one in wanted) or "none"
         raise UsageError(
-            "No ratio is asked for.", where="--sbr", found="none", expected="one or more", fix="Give --sbr."
+            "No ratio is asked for.", where="--sbr", found=told, expected="one finite number or more", fix="Give --sbr."
         )
     present = float(known.quantities(image[None])["putamen"][0])
     count = len(wanted)

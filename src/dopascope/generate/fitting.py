@@ -15,7 +15,7 @@ from dopascope.cohort.splits import Place, read_splits, write_splits
 from dopascope.errors import UsageError
 from dopascope.generate.frames import Frame
 from dopascope.generate.lineage import GENERATOR, SPLITS, VIEWS, Lineage, Parent
-from dopascope.generate.material import Material, check_conditions, chosen_scans, gather, split_of
+from dopascope.generate.material import Material, check_conditions, check_modality, chosen_scans, gather, split_of
 from dopascope.learn.generative.examples import plan_for
 from dopascope.learn.generative.fit import GeneratorEpoch, Look, fit_generator
 from dopascope.learn.generative.generator import Generator
@@ -93,8 +93,9 @@ def fit(
         OSError: `out` cannot be written.
     """
     watch = watch or Watch()
-    check_conditions(wanted.conditions)
+    check_conditions(wanted.conditions, wanted.frame)
     scans = chosen_scans(cohort, wanted.classes)
+    check_modality(wanted.frame, scans)
     names = {scan.name for scan in scans}
     told = read_splits(wanted.splits) if wanted.splits else None
     given = None if told is None else [place for place in told if place.scan_id in names]
