@@ -78,8 +78,8 @@ def change(
     conditions = {CONDITION: [present] * count}
     if "age" in made.plan.conditions:
         conditions["age"] = [np.nan if age is None else age] * count
-    told = counterfactual(made, images, [label] * count, conditions, wanted={CONDITION: list(wanted)})
-    changed = cut_back(told.images, known.shape).clamp(0, 1).numpy()
+    answer = counterfactual(made, images, [label] * count, conditions, wanted={CONDITION: list(wanted)})
+    changed = cut_back(answer.images, known.shape).clamp(0, 1).numpy()
     found = known.quantities(changed)["putamen"].tolist()
     return Changed(known, image, present, list(wanted), list(changed), found)
 
