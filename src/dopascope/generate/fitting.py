@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ class Wanted:
     seed: int = 1
     grid_every: int = 10
     """Epochs between sample grids."""
+    clock: Callable[[], float] = time.monotonic
+    """What the recipe's minutes are counted by."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def _learned(wanted: Wanted, material: Material, out: Path, progress: Callable[[
         progress=progress,
         augment=wanted.augment,
         look=Look(see, every=wanted.grid_every, each=EACH),
+        clock=wanted.clock,
     )
 
 
