@@ -102,6 +102,9 @@ def test_from_a_cohort_to_the_page(
         (["--class", "MSA"], "A class has no images to learn from."),
         (["--family", "gan", "--frame", "volume-32"], "2-D images"),
         (["--set", "halvings=7"], "halves an image"),
+        (["--preset", "s5"], "There is no such preset."),
+        (["--preset", "s4"], "not what the frame shows"),
+        (["--frame", "t1-slice", "--condition", "sbr"], "There is no such condition."),
     ],
 )
 def test_a_fit_that_cannot_be_meant_is_refused_before_a_scan_is_read(
