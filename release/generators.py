@@ -4,8 +4,9 @@
     python release/generators.py page --work DIR            # record what is judged there, and write docs/generators.md
     python release/generators.py page                       # the page anew, of the recorded figures
 
-Resumable: what stands in DIR is gone on with. Minutes are of the processor, one thread, so that a machine that others
-use does not favour a family. Figures go to release/results/generators.json.
+Resumable: what stands in DIR is gone on with, and families may be fitted by several such calls. Minutes are of the
+processor, one thread, so that a machine that others use does not favour a family. Figures go to
+release/results/generators.json.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, famili
     scans = chosen_scans(cohort, ())
     places = split_of(scans, k_fold(scans, FOLDS, seed=SEED), "1")
     provenance.check_writable(work)
-    material = gather(known, scans, places, work / "views", cache=cache, runner=Runner(2))
+    material = gather(known, scans, places, work / "views", cache=cache, runner=Runner(1))
     for family in families:
         out = work / family
         recipe = GeneratorRecipe(epochs=EVER, learning_rate=RATES[family], minutes=minutes)

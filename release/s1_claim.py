@@ -137,6 +137,8 @@ def with_claim(page: str, figures: dict[str, Any]) -> str:
 
 def told_of(figures: dict[str, Any]) -> str:
     """The figures as Markdown, as they are."""
+    if not figures["found"]:
+        return "Not run: nothing is said.\n"
     lines = [
         "| learned from | extra images | n | AUROC with | of the null | difference (95 %), p | of log loss | seeds |",
         "|---|---|---|---|---|---|---|---|",
