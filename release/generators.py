@@ -129,10 +129,15 @@ def _family(folder: Path) -> dict[str, Any]:
 
 
 def with_figures(page: str, figures: dict[str, Any]) -> str:
-    """The page with what stands between its marks made anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{tables(figures)}\n{END}{after}"
+    """The page with its figures made anew."""
+    return between(page, BEGIN, END, tables(figures))
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with `text` between these marks."""
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def tables(figures: dict[str, Any]) -> str:
@@ -164,7 +169,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _measured(one: dict[str, Any] | None, form: str = ".2f") -> str:
+def measured(one: dict[str, Any] | None, form: str = ".2f") -> str:
+    """Value and interval."""
     if one is None:
         return "-"
     return f"{one['value']:{form}} ({one['low']:{form}} to {one['high']:{form}})"
@@ -194,15 +200,15 @@ def _likeness(families: list[dict[str, Any]], number: int) -> str:
         told = one["features"][number]
         for name, title in judgement_page.FIGURES.items():
             against = told["against"][name]
-            value, floor, far = (_measured(against[key], ".3g") for key in ("value", "floor", "reference"))
+            value, floor, far = (measured(against[key], ".3g") for key in ("value", "floor", "reference"))
             p = f"{told['mmd']['p']:.3f}" if name == "mmd" else ""
-            rows.append([one["family"], title, value, floor, far, _measured(against["share"]), p])
+            rows.append([one["family"], title, value, floor, far, measured(against["share"]), p])
     return _table(["family", "figure", "half against synthetic", "floor", "two cameras", "share", "p"], rows)
 
 
 def _variety(families: list[dict[str, Any]]) -> str:
     rows = [
-        [one["family"], name, _measured(pair["synthetic"]["mean"], ".3f"), _measured(pair["real"]["mean"], ".3f")]
+        [one["family"], name, measured(pair["synthetic"]["mean"], ".3f"), measured(pair["real"]["mean"], ".3f")]
         for one in families
         for name, pair in one["diversity"].items()
         if name != "all"
@@ -215,16 +221,16 @@ def _numbers(families: list[dict[str, Any]]) -> str:
     rows = []
     for one in families:
         for told in one["by_class"]:
-            error = _measured(told.get("error"))
+            error = measured(told.get("error"))
             what, n = f"{titles[told['quantity']]}, {told['label']}", f"{told['n_synthetic']} and {told['n_real']}"
             rows.append([one["family"], what, "synthetic less real", error, "-", n])
         for told in one["quantities"]:
             against = told["against"]
-            value, floor = _measured(against["value"]), _measured(against["floor"])
-            far = _measured(against["reference"])
+            value, floor = measured(against["value"]), measured(against["floor"])
+            far = measured(against["reference"])
             rows.append([one["family"], titles[told["quantity"]], "Wasserstein", value, floor, far])
         if one["asked"]:
-            error, plain = _measured(one["asked"]["error"]), _measured(one["asked"]["class_mean"])
+            error, plain = measured(one["asked"]["error"]), measured(one["asked"]["class_mean"])
             plain, n = f"{plain} of class means", str(one["asked"]["n"])
             rows.append([one["family"], "ratio asked for", "mean absolute error", error, plain, n])
     return _table(["family", "number", "figure", "value", "floor or baseline", "two cameras, or n"], rows)
@@ -238,7 +244,7 @@ def _readers(families: list[dict[str, Any]]) -> str:
                 rows.append([one["family"], reader["id"], "-", f"not asked: {reader['why_not']}", "-"])
             for line in reader["classes"]:
                 told = [line[kind] for kind in ("synthetic", "held_out")]
-                cells = [f"{_measured(kind.get('abnormal'))} of {kind['n']}" for kind in told]
+                cells = [f"{measured(kind.get('abnormal'))} of {kind['n']}" for kind in told]
                 rows.append([one["family"], reader["id"], line["label"], *cells])
     return _table(["family", "reader", "class", "synthetic", "held out"], rows) if rows else "No reader is installed."
 

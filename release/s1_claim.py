@@ -26,10 +26,10 @@ from dopascope.report.study_compare import compare_runs
 from dopascope.study import changed, load
 from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
 from dopascope.study.run import run_study
+from generators import PAGE, between, measured
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "s1_claim.json"
-PAGE: Final = ROOT / "docs" / "generators.md"
 BEGIN, END = "<!-- claim:begin -->", "<!-- claim:end -->"
 FORM: Final = "dopascope.s1-claim/1"
 NULL: Final = "repeated"
@@ -129,10 +129,8 @@ def collected(work: Path) -> dict[str, Any]:
 
 
 def with_claim(page: str, figures: dict[str, Any]) -> str:
-    """The page with what stands between its marks made anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{told_of(figures)}\n{END}{after}"
+    """The page with its comparison made anew."""
+    return between(page, BEGIN, END, told_of(figures))
 
 
 def told_of(figures: dict[str, Any]) -> str:
@@ -145,9 +143,9 @@ def told_of(figures: dict[str, Any]) -> str:
     ]
     for one in figures["found"]:
         gain = {told["figure"]: told for told in one["differences"]}
-        with_, null = (_measured(one["runs"][name]["auroc"]) for name in (one["arm"], NULL))
-        auroc = f"{_measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
-        loss = _measured(gain["log_loss"], "+.3f")
+        with_, null = (measured(one["runs"][name]["auroc"], ".3f") for name in (one["arm"], NULL))
+        auroc = f"{measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
+        loss = measured(gain["log_loss"], "+.3f")
         cells = [one["size"], one["arm"], one["scans"], with_, null, auroc, loss, len(one["seeds"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     shown = [_verdict(one) for one in figures["found"]]
@@ -155,10 +153,6 @@ def told_of(figures: dict[str, Any]) -> str:
     how = "; ".join(f"{epochs} epochs, generators {more}" for epochs, more in settings)
     about = f"Simulated people; ResNet18 from random weights, {how}; 15 % of what is learned from is watched instead."
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
-
-
-def _measured(one: dict[str, float], form: str = ".3f") -> str:
-    return f"{one['value']:{form}} ({one['low']:{form}} to {one['high']:{form}})"
 
 
 def _verdict(one: dict[str, Any]) -> str:
