@@ -145,7 +145,7 @@ def tables(figures: dict[str, Any]) -> str:
     families, n = figures["families"], figures["families"][0]["n"]
     cameras = families[0]["cameras"]
     head = (
-        f"{figures['minutes']:g} minutes of the processor ({figures['machine']}) each, learned from {n['training']} "
+        f"Processor time of each: {figures['minutes']:g} min ({figures['machine']}); learned from {n['training']} "
         f"and judged by {n['held_out']} simulated people; {n['synthetic']} images of each, "
         f"{figures['frame_description']}. One training of each: differences between families are of these trainings. "
         "Ranges are of 95 %."
@@ -274,7 +274,9 @@ def _aims(families: list[dict[str, Any]]) -> str:
 def _reached(share: dict[str, float] | None) -> str:
     if share is None:
         return "cannot be said"
-    told = "reached" if share["value"] <= AIM else "MISSED"
+    if share["value"] > AIM:
+        return f"MISSED, {share['value']:.2f}"
+    told = "reached" if share["high"] <= AIM else f"the range is not (to {share['high']:.2f}), the value is"
     return f"{told}, {share['value']:.2f}"
 
 

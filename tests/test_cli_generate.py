@@ -98,16 +98,14 @@ def test_a_generator_that_learned_twenty_images_by_heart_is_flagged_and_an_hones
     """By heart: the decoder is told class, age and ratio, which name each person, and its code is worth nothing."""
     cohort = run(Plan(subjects=60, seed=11, mix=parse_mix("healthy=.5,pd=.5"), ideal=False), tmp_path, processes=1)
     scans = sorted(read_cohort(cohort), key=lambda scan: scan.name)
-    roles = ["train"] * 20 + ["test"] * 40
+    twenty, others = scans[:20], scans[20:]
     splits = tmp_path / "splits.tsv"
-    write_splits(
-        [Place("1", role, one.name, str(one.person)) for role, one in zip(roles, scans, strict=True)],
-        splits,
-    )
+    sides = [("1", "train", twenty), ("1", "test", others), ("2", "train", others), ("2", "test", twenty)]
+    write_splits([Place(fold, role, one.name, str(one.person)) for fold, role, side in sides for one in side], splits)
     shared = ("--cohort", cohort, "--cache", tmp_path / "cache", "--workers", 1)
     kinds: dict[str, tuple[object, ...]] = {
-        "by-heart": ("--condition", "age", *_set("latent=1", "beta=1000", "drop=0"), "--epochs", 250),
-        "honest": (*_set("latent=4"), "--epochs", 15),
+        "by-heart": ("--fold", 1, "--condition", "age", *_set("latent=1", "beta=1000", "drop=0"), "--epochs", 250),
+        "honest": ("--fold", 2, *_set("latent=4"), "--epochs", 15),
     }
     found = {}
     for name, own in kinds.items():

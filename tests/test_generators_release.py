@@ -31,19 +31,25 @@ def test_families_had_the_same_time_and_the_same_people() -> None:
 
 def test_what_stands_around_the_figures_is_left_alone() -> None:
     figures = json.loads(generators.RESULTS.read_text(encoding="utf-8"))
-    page = f"Before.\n\n{generators.BEGIN}\nold\n{generators.END}\n\nAfter.\n"
+    page = f"Before.\n\n{generators.BEGIN}\nSTALE\n{generators.END}\n\nAfter.\n"
     made = generators.with_figures(page, figures)
     assert made.startswith(f"Before.\n\n{generators.BEGIN}\n")
     assert made.endswith(f"{generators.END}\n\nAfter.\n")
-    assert "old" not in made
+    assert "STALE" not in made
     assert generators.with_figures(made, figures) == made
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(None, "cannot be said"), (0.25, "reached, 0.25"), (0.26, "MISSED, 0.26"), (-0.1, "reached")]
+    ("share", "said"),
+    [
+        (None, "cannot be said"),
+        ({"value": 0.1, "high": 0.25}, "reached, 0.10"),
+        ({"value": 0.25, "high": 0.4}, "the range is not (to 0.40), the value is, 0.25"),
+        ({"value": 0.26, "high": 0.4}, "MISSED, 0.26"),
+    ],
 )
-def test_an_aim_is_reached_at_a_quarter_of_the_way(share: float | None, said: str) -> None:
-    assert generators._reached(None if share is None else {"value": share}).startswith(said)
+def test_an_aim_is_a_quarter_of_the_way_and_its_range_is_said(share: dict[str, float] | None, said: str) -> None:
+    assert generators._reached(share) == said
 
 
 def test_readers_agree_within_three_points_or_the_worst_class_is_said() -> None:
