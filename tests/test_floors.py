@@ -38,6 +38,7 @@ FLOORS = {
     "tasks": 10,
     "study": 11,
     "explain": 11,
+    "generate": 11,
     "convert": 12,
     "web": 12,
     "pacs": 12,

@@ -15,6 +15,7 @@ from dopascope.cli import (
     deidentify,
     demo,
     doctor,
+    generate,
     inspect,
     models,
     normalise,
@@ -57,6 +58,7 @@ app.command("restore")(web_admin.restore)
 app.command("verify")(web_admin.verify_report)
 app.add_typer(web_admin.audit_app, name="audit")
 app.add_typer(study.app, name="study")
+app.add_typer(generate.app, name="generate")
 app.add_typer(segment.app, name="segment")
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dopascope.cli import options
 from dopascope.cli.batch_options import CacheOption, WorkersOption
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
+from dopascope.cli.telling import Teller
 from dopascope.errors import SomeScansFailedError, UsageError
 
 if TYPE_CHECKING:
-    from dopascope.batch import Outcome
-    from dopascope.learn.log import Epoch
     from dopascope.study import Plan
-
-QUIET_S: Final = 30.0
-"""Without a terminal, seconds between lines of one training."""
 
 app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
 
@@ -53,6 +47,22 @@ LeaveOutOption = Annotated[
     str | None,
     typer.Option("--leave-out", help="A fold for each camera or site, instead of the plan's.", metavar="camera|site"),
 ]
+WithOption = Annotated[
+    str | None,
+    typer.Option(
+        "--with",
+        help="Extra training images of every network: cvae, gan, ddpm, rflow or ldm fitted in each fold; repeated, the "
+        "matched null; or none.",
+        metavar="NAME",
+    ),
+]
+ShareOption = Annotated[float, typer.Option("--share", help="Extra images for each scan, with --with.", metavar="X")]
+AloneOption = Annotated[
+    bool, typer.Option("--alone", help="With --with: learn from the synthetic images alone, test on real scans.")
+]
+GeneratorEpochsOption = Annotated[
+    int | None, typer.Option("--generator-epochs", help="Of the generator, with --with.", metavar="N")
+]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 MapsOption = Annotated[Path, typer.Option("--out", help="Folder of the maps.", metavar="DIR")]
 MethodOption = Annotated[
@@ -74,6 +84,10 @@ def run(
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
     leave_out: LeaveOutOption = None,
+    with_: WithOption = None,
+    share: ShareOption = 1.0,
+    alone: AloneOption = False,
+    generator_epochs: GeneratorEpochsOption = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
     json: options.JsonOption = False,
@@ -89,9 +103,10 @@ def run(
     from dopascope.study import changed, load
     from dopascope.study.run import Watch, run_study
 
-    wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out)
+    extra = _extra(with_, share, alone, generator_epochs)
+    wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out, extra=extra)
     tell(wanted)
-    teller = _Teller()
+    teller = Teller()
     watch = Watch(
         scan=teller.scan,
         training=teller.training,
@@ -136,7 +151,7 @@ def pretrain(
     from dopascope.batch import Runner
     from dopascope.study.pretrain import pretrain as learn
 
-    teller = _Teller()
+    teller = Teller()
     teller.training(f"pretraining {network}")
     found = learn(
         cohort,
@@ -266,6 +281,22 @@ def explain_scan(
         )
 
 
+def _extra(name: str | None, share: float, alone: bool, epochs: int | None) -> dict[str, Any] | None:
+    """What the options say of extra images, for the plan to check."""
+    if name in (None, "none"):
+        if alone or epochs is not None:
+            raise UsageError(
+                "There are no extra images to learn from.",
+                where="--alone, --generator-epochs",
+                found=f"--with {name or 'none'}",
+                expected="--with and the name of a family",
+                fix="Name one, or leave these options out.",
+            )
+        return None
+    found: dict[str, Any] = {"source": name, "share": share, "alone": alone}
+    return found if epochs is None else found | {"epochs": epochs}
+
+
 def _require_learn() -> None:
     from dopascope.learn.torch_file import require_learn
 
@@ -298,38 +329,3 @@ def answer(figures: dict[str, Any], out: Path, json: bool) -> None:
 
 def _shown(one: dict[str, Any]) -> str:
     return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
-
-
-class _Teller:
-    """What is under way: one line that changes on a terminal; else a line a training, and one every half minute."""
-
-    def __init__(self) -> None:
-        self._name, self._line, self._told = "", "", 0.0
-
-    def scan(self, one: Outcome) -> None:
-        """A scan is registered, or failed."""
-        if one.error is not None:
-            say(f"  {one.scan.name} failed: {one.error['what']} {one.error.get('found', '')}".rstrip())
-
-    def training(self, name: str) -> None:
-        """A training begins."""
-        self.close()
-        self._name, self._told = name, time.monotonic()
-
-    def epoch(self, one: Epoch) -> None:
-        """An epoch has ended."""
-        watched = "" if one.validation_loss is None else f", watched {one.validation_loss:.4f}"
-        self._line = f"  {self._name}: epoch {one.epoch}, loss {one.train_loss:.4f}{watched}, {one.seconds:.1f} s"
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{self._line:<110}")
-            sys.stderr.flush()
-        elif time.monotonic() - self._told > QUIET_S:
-            self._told = time.monotonic()
-            say(self._line)
-            self._line = ""
-
-    def close(self) -> None:
-        """The training is over; its last line stays."""
-        if self._line:
-            say("" if sys.stderr.isatty() else self._line)
-        self._line = ""

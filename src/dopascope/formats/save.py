@@ -18,7 +18,9 @@ from dopascope.volume import LabelMap, Volume
 _LABEL_TYPES: Final = (np.uint8, np.int16, np.int32)
 
 
-def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, whole: bool = False) -> None:
+def save_nifti(
+    image: Volume | LabelMap, path: str | Path, *, code: int = 1, whole: bool = False, note: str = ""
+) -> None:
     """Write `image` to `path` (`.nii` or `.nii.gz`) with its affine as sform and, where it has no shear, as qform.
 
     Intensities are written as float32, labels as the smallest integers that hold them.
@@ -28,6 +30,7 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, who
         path: replaced only when the writing went well.
         code: the NIfTI code of both forms: 1 scanner, 2 aligned, 3 Talairach, 4 MNI152.
         whole: write intensities that are whole numbers of 16 bits as integers, as scanners store them.
+        note: for the header's `descrip`, cut at 79 characters; its first word stands in `intent_name` too.
 
     Raises:
         UsageError: another suffix, an unknown code, labels that int32 cannot hold, or intensities that are not `whole`.
@@ -44,6 +47,8 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, who
             fix="Correct the name or the code.",
         )
     nifti = _nifti(_as_whole(image, target) if whole else image, code, target)
+    nifti.header["descrip"] = note[:79].encode()
+    nifti.header["intent_name"] = note.partition(" ")[0][:15].encode()
     with replacing(target) as temporary:
         nibabel.save(nifti, temporary)
 

@@ -8,14 +8,17 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dopascope import provenance
-from dopascope.learn.log import Epoch, log_text
+from dopascope.learn.log import log_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FILE: Final = "checkpoint.npz"
 LOG: Final = "log.csv"
@@ -25,11 +28,15 @@ BEST: Final = "best/"
 MOMENTS: Final = "moments/"
 
 
+Line = TypeVar("Line", bound="DataclassInstance")
+"""What a training logs of an epoch."""
+
+
 @dataclass
-class State:
+class State(Generic[Line]):
     """Where a training stands."""
 
-    log: list[Epoch] = field(default_factory=list)
+    log: list[Line] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     """That schedule and early stopping look at, one an epoch."""
     best: dict[str, Tensor] | None = None
@@ -39,7 +46,7 @@ class State:
     """Why the training is over; empty while it is not."""
 
 
-def save(folder: Path, key: str, net: nn.Module, optimiser: Any, state: State) -> None:
+def save(folder: Path, key: str, net: nn.Module, optimiser: Any, state: State[Line]) -> None:
     """Keep everything, whole or not at all, and the log as CSV beside it."""
     held = optimiser.state_dict()
     facts = {
@@ -60,8 +67,20 @@ def save(folder: Path, key: str, net: nn.Module, optimiser: Any, state: State) -
     provenance.write_text(folder / LOG, log_text(state.log))
 
 
-def load(folder: Path, key: str, net: nn.Module, optimiser: Any) -> State | None:
-    """Put net and optimiser where the checkpoint of this training left them; None where there is none to go on from."""
+def key_of(folder: Path) -> str | None:
+    """The key of the checkpoint in a folder; None where there is none that can be read."""
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as stored:
+            return str(json.loads(stored[FACTS].tobytes())["key"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def load(folder: Path, key: str, net: nn.Module, optimiser: Any, line: type[Line]) -> State[Line] | None:
+    """Put net and optimiser where the checkpoint of this training left them; None where there is none to go on from.
+
+    `line` is the kind of the log's lines.
+    """
     try:
         with np.load(folder / FILE, allow_pickle=False) as stored:
             facts = json.loads(stored[FACTS].tobytes())
@@ -76,7 +95,7 @@ def load(folder: Path, key: str, net: nn.Module, optimiser: Any) -> State | None
         number, kind = name.split("/", 1)
         moments.setdefault(int(number), {})[kind] = value
     optimiser.load_state_dict({"state": moments, "param_groups": facts["groups"]})
-    log = [Epoch(**one) for one in facts["log"]]
+    log = [line(**one) for one in facts["log"]]
     return State(log, facts["losses"], _under(BEST, arrays) or None, facts["best_epoch"], facts["stopped"])
 
 

@@ -143,7 +143,7 @@ def fit(
     watched = None if validation is None else validation.to(device.device)
     model, optimiser = device.setup(net, _optimiser(net, recipe))
     key = _key(recipe, seed, augment, train)
-    state = checkpoint.load(folder, key, net, optimiser) if folder else None
+    state = checkpoint.load(folder, key, net, optimiser, Epoch) if folder else None
     state = state or checkpoint.State()
     while len(state.log) < recipe.epochs and not state.stopped:
         started = time.monotonic()
@@ -164,7 +164,7 @@ def fit(
     return Trained(net.eval(), state.log, state.best_epoch, state.stopped or "all epochs")
 
 
-def _note(state: checkpoint.State, net: nn.Module, recipe: Recipe, done: Epoch) -> None:
+def _note(state: checkpoint.State[Epoch], net: nn.Module, recipe: Recipe, done: Epoch) -> None:
     """Add an epoch to the log, and decide whether it was the last."""
     state.log.append(done)
     state.losses.append(done.train_loss if done.validation_loss is None else done.validation_loss)

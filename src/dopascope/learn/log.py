@@ -6,6 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,19 @@ class Epoch:
     seconds: float
 
 
-def log_text(log: Sequence[Epoch]) -> str:
-    """The log as CSV with a header; what was not measured is empty."""
+def log_text(log: Sequence[DataclassInstance]) -> str:
+    """The log as CSV with a header; what was not measured is empty, and what has names has a column for each."""
+    rows = [_flat(one) for one in log]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or [one.name for one in fields(Epoch)]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, [one.name for one in fields(Epoch)], lineterminator="\n")
+    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in asdict(one).items()} for one in log)
+    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
     return stream.getvalue()
+
+
+def _flat(line: DataclassInstance) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in asdict(line).items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat

@@ -24,6 +24,7 @@ from dopascope.learn.recipe import Recipe
 from dopascope.learn.weights import first_weights, pretrained_on
 from dopascope.nets import NETWORKS, known
 from dopascope.nets.classes import CLASSES
+from dopascope.study.extra import with_extra
 from dopascope.study.material import Material, sight_of
 from dopascope.study.plan import Labels, NetworkMember, Plan, TabularMember, parse
 from dopascope.study.plan_text import toml_of
@@ -184,14 +185,22 @@ def ask_network(
     net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
     recipe = Recipe(**member.training.model_dump())
     grades = material.beside(member)
-    prior = float(material.positive[train].mean())
-    trained = classify.train(
-        net,
+    learned = with_extra(
+        member.extra,
         images[train],
         material.positive[train],
+        None if grades is None else grades[train],
+        seed=seed,
+        folder=folder,
+    )
+    prior = float(learned.positive.mean())
+    trained = classify.train(
+        net,
+        learned.images,
+        learned.positive,
         recipe,
         seed=seed,
-        grades=None if grades is None else grades[train],
+        grades=learned.grades,
         augment=member.augment,
         watched=(images[seen], material.positive[seen]) if len(seen) else None,
         folder=folder,
@@ -210,6 +219,7 @@ def ask_network(
         "seconds": round(sum(one.seconds for one in trained.log), 1),
         "weights_sha256": weights_sha256(net),
         "last": asdict(trained.log[-1]),
+        **learned.facts,
     }
     tested, graded = classify.logits_and_grades(net, images[test])
     asked = Asked(
@@ -241,7 +251,8 @@ def ask_tabular(
 
 def _key(member: NetworkMember, seed: int, source: str, rows: Sequence[Sequence[str]]) -> str:
     """Of everything that a finished training belongs to; `rows` are names of scans, so their order counts."""
-    known = [member.model_dump(mode="json"), seed, source, rows]
+    # Without extra images the key is what it was before there were any, so that finished runs stay finished.
+    known = [member.model_dump(mode="json", exclude={"extra"} if member.extra is None else None), seed, source, rows]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 

@@ -76,6 +76,22 @@ class Training(Part):
     minutes: Positive | None = None
 
 
+class Extra(Part):
+    """Images that a network is trained on beside the scans of its training set."""
+
+    source: Literal["cvae", "gan", "ddpm", "rflow", "ldm", "repeated"]
+    """A family of generators, fitted on the same scans; or `repeated`, the matched null: scans shown again."""
+    share: Positive = 1.0
+    """Extra images for each scan, in each class."""
+    alone: bool = False
+    """Nothing is learned from the scans themselves: train on synthetic, test on real."""
+    epochs: Count = 200
+    learning_rate: Positive = 1e-3
+    settings: dict[Text, int | float | bool | str] = {}
+    """Of the family's networks."""
+    seed: int = 1
+
+
 class NetworkMember(Part):
     """A network, what it sees, and how it learns."""
 
@@ -104,6 +120,7 @@ class NetworkMember(Part):
     """Columns of the cohort table with the grades, 0 normal to 4 almost missing, of right and left caudate and right
     and left putamen, which are learned beside the scan's label; `n/a` where not known."""
     training: Training
+    extra: Extra | None = None
     seeds: Annotated[list[int], Field(min_length=1)] = [1]
 
 
@@ -309,8 +326,9 @@ def changed(
     minutes: float | None = None,
     epochs: int | None = None,
     leave_out: str | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan with other first weights, a time limit or another number of epochs for every network, or other folds.
+    """The plan with other first weights, time limit, epochs or extra images for every network, or other folds.
 
     What was changed stands in the plan as such.
 
@@ -327,6 +345,10 @@ def changed(
                 continue
             (member["training"] if "." in field else member)[field.rsplit(".", 1)[-1]] = value
             known["assumed"][f"members.{member['name']}.{field}"] = "set on the command line"
+        if extra is not None:
+            member["extra"] = dict(extra)
+            known["assumed"][f"members.{member['name']}.extra"] = "set on the command line"
+            known["assumed"].pop("synthetic images", None)
     if leave_out is not None:
         known["validation"] = {**known["validation"], "leave_out": leave_out}
         known["validation"].pop("folds", None)

@@ -24,7 +24,7 @@ def _table(content: Mapping[str, Any], at: tuple[str, ...]) -> str:
 
 
 def _inline(at: tuple[str, ...], key: str) -> bool:
-    return bool(at) and at[0] == "members" and key != "training"
+    return bool(at) and at[0] == "members" and key not in ("training", "extra")
 
 
 def _member(member: Mapping[str, Any]) -> str:
