@@ -105,7 +105,7 @@ def find_brain(
         raise _no_brain(
             "the field of view", f"{[round(n) for n in upright.grid.extent_mm]} mm", f">= {SHORTEST_MM:g} mm"
         )
-    p = total / len(each)
+    p = np.asarray(total / len(each), np.float32)
     found = _cleaned(p, pixel_mm)
     if not found.any():
         raise _no_brain("brain voxels", "none", "a brain")
