@@ -55,6 +55,7 @@ def test_brains_are_drawn_and_judged_by_their_tissues(fitted: tuple[Lineage, Mat
         ("control", "fluid"),
     ]
     assert found["asked"] is None
+    assert found["simulated"]
     assert any(line.startswith("Brain in the image, ml, synthetic less real") for line in found["verdict"])
     written = page.write(found, shown(material, made, found), tmp_path / "judged").read_text()
     assert "z-scores" in written

@@ -23,7 +23,7 @@ from dopascope.learn.generative.generator import Generator
 from dopascope.learn.generative.padding import cut_back, padded
 from dopascope.learn.generative.plan import Plan, Setting, build
 from dopascope.learn.generative.recipe import GeneratorRecipe
-from dopascope.quant.conditions import SIMULATED
+from dopascope.quant.conditions import Conditions
 from dopascope.report.generated_pictures import grid
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def fit_material(
         cohort_sha256=provenance.sha256_of(cohort),
         splits_sha256=provenance.sha256_of(out / SPLITS),
         generator_sha256=made.save(out / GENERATOR),
-        simulated=all(str(scan.stated.manufacturer) in SIMULATED for scan in material.training.scans),
+        simulated=all(Conditions.of_simulation(scan.stated) for scan in material.training.scans),
         parents=_parents(wanted, material),
         failed=tuple(one.scan.name for one in material.failed),
         created=provenance.now(),

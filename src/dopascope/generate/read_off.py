@@ -125,7 +125,7 @@ T1: Final = Modality(
     "t1",
     ZSCORE,
     2 * T1_LIFT,
-    f"the spread of the brain's own voxels, {T1_LIFT:g} above their mean's zero; the brain alone",
+    f"standard deviations of the brain's voxels, their mean at {T1_LIFT:g}, 0 around the brain",
     {
         "brain": "brain in the image, ml",
         "fluid": "fluid, % of the brain",

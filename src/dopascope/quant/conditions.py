@@ -12,6 +12,8 @@ from dopascope.volume import CAMERA_FACTS, FACTS, Acquisition, plain, said, same
 
 SIMULATED: Final = ("dopascope simulated", "dopascope phantom")
 """Manufacturers that stand in the header of simulated scans, and of no other."""
+SIMULATED_MODEL: Final = "simulated"
+"""How the model of a simulated T1 scanner begins."""
 
 
 class Conditions(BaseModel):
@@ -36,6 +38,11 @@ class Conditions(BaseModel):
     def simulated(self) -> bool:
         """Whether these are of a simulated camera."""
         return plain(self.manufacturer) in SIMULATED
+
+    @staticmethod
+    def of_simulation(stated: Acquisition) -> bool:
+        """Whether a table or header states a simulated camera or T1 scanner."""
+        return str(stated.manufacturer) in SIMULATED or str(stated.model).startswith(SIMULATED_MODEL)
 
     def difference(self, scan: Conditions) -> str | None:
         """The first fact that is not the same in a scan, with both values; None where nothing differs.

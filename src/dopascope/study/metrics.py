@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import score
-from dopascope.cohort.scan import CohortScan
 from dopascope.errors import DopascopeError
 from dopascope.learn.fit import NO_GRADE
-from dopascope.quant.conditions import SIMULATED
+from dopascope.quant.conditions import Conditions
 from dopascope.score import Confusion
 from dopascope.study.classes import classes_figures, share
 from dopascope.study.folder import Lines
@@ -24,8 +23,6 @@ from dopascope.study.plan import Plan, differences
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FORM: Final = "dopascope.metrics/1"
-SIMULATED_MODEL: Final = "simulated"
-"""How the model of a simulated T1 scanner begins."""
 OLDER: Final = 65.0
 """Years; where the subgroups of age part."""
 LEAST_OF_CLASS: Final = 5
@@ -70,7 +67,7 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         "positive": plan.labels.positive,
         "scans": sum(len(one.rows) for one in folds),
         "modality": material.modality.name,
-        "simulated": all(_simulated(one) for one in material.seen.scans),
+        "simulated": all(Conditions.of_simulation(one.stated) for one in material.seen.scans),
         "people": len({material.people[row] for one in folds for row in one.rows}),
         "failed": [{"scan_id": one.scan.name, "error": one.error} for one in material.seen.failed],
         "pooled": _of_lines(folds, material),
@@ -91,10 +88,6 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
     if final:
         found["final"] = _of_lines(final, material)
     return found
-
-
-def _simulated(scan: CohortScan) -> bool:
-    return str(scan.stated.manufacturer) in SIMULATED or str(scan.stated.model).startswith(SIMULATED_MODEL)
 
 
 def matched_nulls(plan: Plan) -> list[dict[str, Any]]:
