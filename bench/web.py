@@ -1,13 +1,13 @@
 """The web app under load, and its records list beside a bare Flask app under gunicorn.
 
-    python bench/web.py [--seconds 300] [--users 50] [--uploads-per-minute 10] [--readings 10000]
+    python bench/web.py [--warm-seconds 240] [--seconds 300] [--users 50] [--uploads-per-minute 10] [--readings 10000]
                         [--rounds 5] [--round-seconds 10] [--connections 8] [--pairs 5]
 
 A real `dopascope serve` with one worker answers on this machine alone; its database is SQLite with `--readings` rows.
 Load comes from processes of their own (`bench/web_parts`). Three measurements:
 
-1. People who browse with pauses of 1 to 3 s, and uploads of a phantom as DICOM at a steady pace: seconds until an
-   answer's last byte, errors, memory of the server.
+1. After `--warm-seconds` of browsing nearly without pauses, people who browse with pauses of 1 to 3 s, and uploads of
+   a phantom as DICOM at a steady pace: seconds until an answer's last byte, errors, memory of the server.
 2. With nobody else there: from the upload's form until the reading is done, beside `dopascope read` of the same file,
    in turn.
 3. Answers a second of the records list with closed-loop connections, beside `web_parts/bare.py` (same template, same
@@ -50,6 +50,7 @@ START_S = 60.0
 PAGE_AIM_S, JSON_AIM_S, RATIO_AIM = 0.3, 0.1, 0.5
 JSON_KINDS = ("events", "api")
 NOT_PAGES = (*JSON_KINDS, "style", "upload")
+WARM_THINK_S = (0.3, 0.9)
 SHOWN = 20
 """Readings that one person opens again and again."""
 
@@ -194,8 +195,13 @@ def plan(store: Store, server: Server, scans: list[Path], chosen: argparse.Names
 
 
 def under_load(store: Store, server: Server, scans: list[Path], folder: Path, chosen: argparse.Namespace) -> Any:
-    """The first measurement."""
-    (folder / "plan.json").write_text(json.dumps(plan(store, server, scans, chosen)))
+    """The first measurement, after the same people have browsed nearly without pauses: caches and heaps are filled."""
+    asked = plan(store, server, scans, chosen)
+    (folder / "warm.json").write_text(
+        json.dumps({**asked, "seconds": chosen.warm_seconds, "think": WARM_THINK_S, "scans": []})
+    )
+    warm = part("people", folder / "warm.json")
+    (folder / "plan.json").write_text(json.dumps(asked))
     before, ended = server.cpu_s(), threading.Event()
     memory = server.watch(ended)
     found = part("people", folder / "plan.json")
@@ -206,6 +212,7 @@ def under_load(store: Store, server: Server, scans: list[Path], folder: Path, ch
             kinds.setdefault(kind, []).append(seconds)
     at, mb = np.array([one for one in memory if RAMP_S <= one[0] <= RAMP_S + chosen.seconds]).T
     minute = min(60.0, chosen.seconds / 4)
+    minutes = range(round((at[-1] - at[0]) / 60))
     return {
         "requests": len(found["asked"]) + len(found["log_ins"]),
         "errors": found["errors"],
@@ -215,12 +222,13 @@ def under_load(store: Store, server: Server, scans: list[Path], folder: Path, ch
         "log_ins": spread(found["log_ins"]),
         "uploads": spread(found["uploads"]),
         "cpu_s": {"server": server.cpu_s() - before, "load": found["cpu_s"]},
+        "warmed_by": len(warm["asked"]),
         "memory": {
             "slope_mb_per_minute": float(60 * np.polyfit(at, mb, 1)[0]),
             "first_minute_mb": float(mb[at < at[0] + minute].mean()),
             "last_minute_mb": float(mb[at > at[-1] - minute].mean()),
             "most_mb": float(mb.max()),
-            "by_minute_mb": [float(mb[(at - at[0]) // 60 == one].mean()) for one in range(int((at[-1] - at[0]) // 60))],
+            "by_minute_mb": [float(mb[(at - at[0]) // 60 == one].mean()) for one in minutes],
         },
     }
 
@@ -317,11 +325,13 @@ def table(record: dict[str, Any]) -> str:
         if one["count"]:
             shown = " | ".join(f"{1000 * one[key]:.0f}" for key in ("p50", "p95", "longest"))
             lines.append(f"| {name} | {one['count']} | {shown} |")
+    by_minute = ", ".join(f"{one:.0f}" for one in memory["by_minute_mb"])
     lines += [
         "",
-        f"Resident memory of the server: {memory['first_minute_mb']:.0f} MB in the first minute, "
-        f"{memory['last_minute_mb']:.0f} MB in the last, {memory['slope_mb_per_minute']:+.2f} MB a minute, at most "
-        f"{memory['most_mb']:.0f} MB. By minute: {', '.join(f'{one:.0f}' for one in memory['by_minute_mb'])}.",
+        f"Resident memory of the server, after {load['warmed_by']} requests: "
+        f"{memory['first_minute_mb']:.0f} MB in the first minute, {memory['last_minute_mb']:.0f} MB in the last, "
+        f"{memory['slope_mb_per_minute']:+.2f} MB a minute, at most {memory['most_mb']:.0f} MB. "
+        f"By minute: {by_minute}.",
         "",
         "## From upload to reading",
         "",
@@ -362,6 +372,7 @@ def table(record: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--warm-seconds", type=float, default=240.0)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--uploads-per-minute", type=float, default=10.0)
     parser.add_argument("--readings", type=int, default=10_000)

@@ -13,11 +13,12 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from dopascope import __version__, phantom
+from dopascope import __version__, formats, phantom
 from dopascope.cli import app as program
 from dopascope.errors import DopascopeError
 from dopascope.reading.schema import json_schema
 from interruptible import started
+from t1_head import brain_known, simulated
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_read_writes_its_files_and_prints_the_ratios(run, scan: Path, tmp_path: 
 def test_json_on_stdout_is_the_reading_alone(run, scan: Path) -> None:  # type: ignore[no-untyped-def]
     done = run("read", scan, "--json", "--no-evidence")
     assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout)["schema"] == "dopascope.reading/1"
+    assert json.loads(done.stdout)["schema"] == "dopascope.reading/2"
 
 
 def test_a_refused_scan_is_reported_with_exit_code_4(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -86,6 +87,21 @@ def test_a_shift_is_recorded_and_moves_the_ratios(run, scan: Path) -> None:  # t
     assert moved["quantification"]["regions"][region]["sbr"] != plain["quantification"]["regions"][region]["sbr"]
 
 
+def test_a_t1_mri_is_measured_and_the_refusal_of_a_verdict_is_no_failure(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "head_T1w.nii.gz"
+    formats.save_nifti(simulated().volume, path, whole=True)
+    with brain_known():
+        done = run("read", path, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    for said in ("no verdict", "does not tell Parkinson's disease", "putamen_left", "midbrain_pons_ratio"):
+        assert said in done.stdout, said
+    assert "ASSUMED" in done.stderr
+    assert (tmp_path / "out" / "brain-mask.nii.gz").is_file()
+    seen = run("inspect", path)
+    assert "as t1" in seen.stdout
+    assert "as dat" in run("inspect", path, "--modality", "dat").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
@@ -97,6 +113,8 @@ def test_a_shift_is_recorded_and_moves_the_ratios(run, scan: Path) -> None:  # t
         (["read", "SCAN", "--sex", "X"], 2, "sex"),
         (["read", "SCAN", "--model", "nobody"], 2, "nobody"),
         (["read", "SCAN", "--reference", "liver"], 2, "liver"),
+        (["read", "SCAN", "--modality", "t2"], 2, "dat or t1"),
+        (["read", "SCAN", "--modality", "t1", "--reference", "occipital"], 2, "DaT SPECT alone"),
         (["models", "inspect", "nobody"], 2, "nobody"),
         (["models", "add", "absent-folder"], None, "absent-folder"),
         (["frobnicate"], 2, "frobnicate"),
@@ -243,7 +261,9 @@ def test_large_cohorts_have_no_ideal_ratios_and_say_so(run, tmp_path: Path) -> N
         (["--subjects", "many"], "--subjects"),
         (["--seed", -1], "seed"),
         (["--seed", 0.5], "--seed"),
-        (["--modality", "t1"], "T1"),
+        (["--modality", "t1", "--physics", "projection"], "--physics"),
+        (["--modality", "t1", "--effect", 9], "effect"),
+        (["--effect", 1], "--modality t1"),
         (["--physics", "magic"], "physics"),
         (["--format", "mgz"], "format"),
         (["--sites", "nowhere"], "nowhere"),

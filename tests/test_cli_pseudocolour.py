@@ -124,6 +124,15 @@ def test_colour_pictures_and_masks_of_another_kind_are_refused(files: tuple[Path
         assert not (tmp_path / "out").exists()
 
 
+def test_a_picture_needs_a_mask_and_what_is_no_head_has_none(files: tuple[Path, Path], tmp_path: Path) -> None:
+    image = picture(tmp_path / "s.png", np.arange(40 * 30).reshape(40, 30) % 251)
+    code, _, stderr = run(image, "--out", tmp_path / "out")
+    assert (code, "--mask" in stderr) == (2, True)
+    code, _, stderr = run(files[0], "--out", tmp_path / "out")
+    assert (code, "No brain was found" in stderr) == (4, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_flat_picture_has_no_range(tmp_path: Path) -> None:
     image = picture(tmp_path / "s.png", np.full((40, 30), 9))
     for mask, word in ((255, "one grey value"), (0, "no brain")):
@@ -137,7 +146,6 @@ def test_a_flat_picture_has_no_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        (["IMAGE"], 2, "--mask"),
         (["IMAGE", "--mask", "MASK", "--intervals", 6], 2, "7 to 64"),
         (["IMAGE", "--mask", "MASK", "--intervals", 65], 2, "7 to 64"),
         (["IMAGE", "--mask", "MASK", "--intervals", "many"], 2, "--intervals"),

@@ -158,9 +158,9 @@ class Browser:
         kinds = {"content_type": "multipart/form-data"} if "files" in fields else {}
         return self.client.post(url, data={**fields, "csrf_token": token[1]}, **kinds)
 
-    def sign(self, page: str, conclusion: str, password: str = PASSWORD) -> Any:
+    def sign(self, page: str, conclusion: str, password: str = PASSWORD, label: str = "reduced") -> Any:
         """Sign the reading of a page."""
-        said = {"label": "reduced", "confidence": "4", "conclusion": conclusion, "password": password}
+        said = {"label": label, "confidence": "4", "conclusion": conclusion, "password": password}
         return self.submit(f"{page}/sign", page=page, **said)
 
     def upload(self, *files: tuple[bytes, str], **fields: Any) -> Any:

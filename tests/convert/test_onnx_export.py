@@ -79,7 +79,7 @@ def test_nothing_to_export_is_refused() -> None:
         onnx_export.to_onnx({}, torch.zeros(2, 1, 72, 72), image="image")
 
 
-def test_weights_that_the_exporter_drops_are_noticed() -> None:
+def test_weights_that_the_exporter_drops_are_noticed_where_a_graph_is_repeated() -> None:
     class Idle(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -89,5 +89,8 @@ def test_weights_that_the_exporter_drops_are_noticed() -> None:
             return self.used(x)[:, 0]
 
     with pytest.raises(BundleError, match="renamed or merged") as caught:
-        onnx_export.to_onnx({"y": [Idle()]}, torch.zeros(2, 4), image="image")
+        onnx_export.to_onnx({"y": [Idle(), Idle()]}, torch.zeros(2, 4), image="image")
     assert "unused" in caught.value.found
+    alone = Idle()
+    model = onnx_export.to_onnx({"y": [alone]}, torch.zeros(2, 4), image="image")
+    onnx_export.check_parity(Ensembles([[alone]]), model, torch.randn(3, 4), where="here")

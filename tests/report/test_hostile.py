@@ -13,7 +13,7 @@ from reportlab.platypus import Paragraph
 
 from dopascope import report
 from dopascope.reading.images import Examination
-from dopascope.reading.schema import Grade, PassportCheck, Reading, Verdict
+from dopascope.reading.schema import SCHEMA, Grade, PassportCheck, Reading, Verdict
 from dopascope.report import figures, html, pdf, wording
 from dopascope.report.pdf_text import BODY, drawable, markup
 
@@ -27,7 +27,8 @@ WORDS = {
     *get_args(Verdict),
     *get_args(PassportCheck.model_fields["verdict"].annotation),
     *get_args(Grade.model_fields["grade"].annotation),
-    *("rule", "network", "ensemble", "occlusion", "F", "M", "argument", "header", "dopascope.reading/1"),
+    *("rule", "network", "ensemble", "occlusion", "F", "M", "argument", "header", "assumed", "dat", "t1"),
+    SCHEMA,
 }
 """Text that the schema itself fixes."""
 

@@ -40,7 +40,7 @@ def test_three_files_with_their_names_and_the_maps(examination: Examination, tmp
 def test_the_json_is_the_reading(examination: Examination, tmp_path: Path) -> None:
     path = report.write(examination, tmp_path, formats=("json",))["json"]
     data = json.loads(path.read_text(encoding="utf-8"))
-    assert data["schema"] == "dopascope.reading/1"
+    assert data["schema"] == "dopascope.reading/2"
     assert Reading.model_validate(data) == examination.reading
 
 

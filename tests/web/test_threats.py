@@ -538,7 +538,7 @@ def test_the_preamble_of_a_stored_file_is_zeros(installation: Installation, scan
 CONFINED = """
 import os, socket, subprocess, sys, resource
 from dopascope.web.child import confine
-confine(1 << 30, 20, 1 << 20)
+confine(1 << 30, 20, 1 << 20, 0)
 def tried(what):
     try:
         what()

@@ -25,6 +25,10 @@ REFERENCES: Final = {
     CENTRED_SPACE: "The grid of 91 x 109 x 91 voxels of 2 mm used for MNI152, with the centre of the scan's grid on "
     "its centre; not registered",
 }
+DAT: Final = "spect"
+T1: Final = "T1w"
+FOLDERS: Final = {DAT: "spect", T1: "anat"}
+TITLES: Final = {DAT: "DaT SPECT", T1: "T1-weighted MRI"}
 BIDS_VERSION: Final = "1.10.0"
 DESCRIPTION: Final = "dataset_description.json"
 IGNORED: Final = "# There is no BIDS proposal for SPECT yet.\n*_spect.nii.gz\n*_spect.json\n*_spect.tsv\n/*.tsv\n"
@@ -58,6 +62,8 @@ class Target:
     entities: str
     """Such as `sub-01_ses-01`."""
     space: str
+    kind: str = DAT
+    """BIDS suffix of the image."""
 
     def path(self, description: str, ending: str) -> Path:
         """The derivative's file of a description, such as `normalised`."""
@@ -66,12 +72,12 @@ class Target:
     @property
     def image(self) -> Path:
         """The normalised scan."""
-        return self.path("normalised", "spect.nii.gz")
+        return self.path("normalised", f"{self.kind}.nii.gz")
 
     @property
     def sidecar(self) -> Path:
         """What the normalised scan is, as JSON."""
-        return self.path("normalised", "spect.json")
+        return self.path("normalised", f"{self.kind}.json")
 
 
 def targets_of(scans: Sequence[CohortScan], root: Path, space: str) -> dict[str, Target]:
@@ -82,13 +88,15 @@ def targets_of(scans: Sequence[CohortScan], root: Path, space: str) -> dict[str,
     """
     places = [_place(scan) for scan in scans]
     _check_apart(scans, places)
-    several = {place for place, count in Counter(places).items() if count > 1}
-    seen: Counter[tuple[str, ...]] = Counter()
+    kinds = [T1 if scan.is_t1 else DAT for scan in scans]
+    counts = Counter(zip(places, kinds, strict=True))
+    seen: Counter[tuple[tuple[str, ...], str]] = Counter()
     targets = {}
-    for scan, place in zip(scans, places, strict=True):
-        seen[place] += 1
-        run = (f"run-{seen[place]}",) if place in several else ()
-        targets[scan.name] = Target(root.absolute(), "/".join((*place, "spect")), "_".join((*place, *run)), space)
+    for scan, place, kind in zip(scans, places, kinds, strict=True):
+        seen[place, kind] += 1
+        run = (f"run-{seen[place, kind]}",) if counts[place, kind] > 1 else ()
+        folder = "/".join((*place, FOLDERS[kind]))
+        targets[scan.name] = Target(root.absolute(), folder, "_".join((*place, *run)), space, kind)
     return targets
 
 
@@ -155,21 +163,37 @@ def _write(path: Path, data: bytes) -> None:
 
 def _sidecar(target: Target, scan: CohortScan, record: dict[str, Any]) -> dict[str, Any]:
     told = Path(scan.cells.get("path", scan.path.name))
-    divisor = record["divisor"]
     return {
-        "Description": "DaT SPECT on the MNI grid, linear interpolation"
-        + ("" if divisor is None else ", divided by its reference value"),
+        "Description": _description(record),
         "Sources": [told.name if told.is_absolute() else told.as_posix()],
         "SourceSHA256": record["sha256"],
         "SpatialReference": REFERENCES[target.space],
         "MNIToSource": record["transform"],
         "Registration": {name: record[name] for name in ("registered", "method", "quality", "accepted")},
         "IntensityMethod": record["intensity"],
-        "IntensityFactor": None if divisor is None else 1 / divisor,
+        "IntensityFactor": None if (divisor := record["divisor"]) is None else 1 / divisor,
+        **({} if "bias" not in record else _t1_facts(record)),
         **{FIELDS[name]: value for name, value in record["acquisition"].items() if name in FIELDS},
         "Assumed": record["assumed"],
         "Warnings": record["warnings"],
         "Software": record["software"],
+    }
+
+
+def _description(record: dict[str, Any]) -> str:
+    if "bias" in record:
+        return "T1-weighted MRI of the brain alone, shading corrected, on the MNI grid, linear interpolation, z-score"
+    divided = "" if record["divisor"] is None else ", divided by its reference value"
+    return f"DaT SPECT on the MNI grid, linear interpolation{divided}"
+
+
+def _t1_facts(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "SkullStripped": True,
+        "IntensityMean": record["mean"],
+        "BrainMask": record["mask"],
+        "BrainOverlap": record["overlap"],
+        "BiasCorrection": record["bias"],
     }
 
 
@@ -184,7 +208,7 @@ def write_dataset(root: Path, outcomes: Sequence[Outcome], targets: dict[str, Ta
     """
     for stray in root.glob("sub-*/**/.????????-sub-*"):  # what a worker left that was killed while it wrote
         stray.unlink(missing_ok=True)
-    write_description(root)
+    write_description(root, sorted({target.kind for target in targets.values()}, key=list(TITLES).index))
     text = _table(COLUMNS, [_line(one, targets[one.scan.name]) for one in outcomes])
     provenance.write_text(root / "normalise.tsv", text)
     done = [
@@ -195,10 +219,10 @@ def write_dataset(root: Path, outcomes: Sequence[Outcome], targets: dict[str, Ta
     provenance.write_text(root / "cohort.tsv", _table(table[0], done))
 
 
-def write_description(root: Path) -> None:
+def write_description(root: Path, kinds: Sequence[str] = (DAT,)) -> None:
     """Write `dataset_description.json` and `.bidsignore`."""
     known = {
-        "Name": "Normalised DaT SPECT",
+        "Name": f"Normalised {' and '.join(TITLES[kind] for kind in kinds)}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "dopascope", "Version": __version__}],

@@ -179,7 +179,8 @@ def _lost(job: Job) -> Outcome:
 
 def _absolute(scan: CohortScan) -> CohortScan:
     """Workers of a cluster stand in another folder."""
-    return replace(scan, path=Path(scan.path).absolute())
+    mask = None if scan.mask is None else scan.mask.absolute()
+    return replace(scan, path=Path(scan.path).absolute(), mask=mask)
 
 
 @remembered

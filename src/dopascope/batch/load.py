@@ -30,7 +30,7 @@ def load_dat(
     """
     if not scan.is_dat:
         raise UnsupportedError(
-            "Only DaT SPECT is worked on here; T1 is not yet.",
+            "Only DaT SPECT is worked on here.",
             where=f"{scan.name}, column modality",
             found=scan.cells["modality"],
             expected="dat or n/a",

@@ -11,6 +11,7 @@ from dopascope.batch.cache import Cache, cache_of
 from dopascope.batch.derivatives import CENTRED_SPACE, MNI_SPACE, Target, targets_of, write_dataset
 from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.batch.normalising import NormaliseSettings, Normalising
+from dopascope.batch.t1 import BrainFinder
 from dopascope.cohort import read_cohort, read_table
 from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UsageError
@@ -47,12 +48,14 @@ def normalise_cohort(
     runner: Runner | None = None,
     part: Part | None = None,
     progress: Callable[[Outcome], None] | None = None,
+    finder: BrainFinder | None = None,
 ) -> list[Outcome]:
     """Normalise the scans of a cohort table into the folder `out`; outcomes in the order of the table.
 
     The bytes of the folder depend on the scans, the table, the settings, the versions and the kind of CPU alone: not on
     workers, order or interruptions. Results are kept in `cache` (default: the folder `OUT.cache`), so the same call
-    goes on where it ended. A part writes its scans and no table; the call without part gathers.
+    goes on where it ended. A part writes its scans and no table; the call without part gathers. `finder` finds the
+    brain in T1-weighted scans whose table names no mask; without it those fail.
 
     Raises:
         InputError: the table cannot be read.
@@ -68,7 +71,9 @@ def normalise_cohort(
             expected="a folder of its own",
             fix="Name another folder.",
         )
-    outcomes, targets = normalise_scans(scans, out, settings, cache=cache, runner=runner, part=part, progress=progress)
+    outcomes, targets = normalise_scans(
+        scans, out, settings, cache=cache, runner=runner, part=part, progress=progress, finder=finder
+    )
     if part is None:
         write_dataset(out, outcomes, targets, (rows[0].columns, [row.cells for row in rows]))
     return outcomes
@@ -83,6 +88,7 @@ def normalise_scans(
     runner: Runner | None = None,
     part: Part | None = None,
     progress: Callable[[Outcome], None] | None = None,
+    finder: BrainFinder | None = None,
 ) -> tuple[list[Outcome], dict[str, Target]]:
     """As `normalise_cohort`, of scans however they were found and without tables; also where each is written."""
     targets = targets_of(scans, out, MNI_SPACE if settings.register else CENTRED_SPACE)
@@ -91,7 +97,7 @@ def normalise_scans(
     for one in (out, folder):
         provenance.check_writable(one)
     outcomes = []
-    work = Normalising(settings, targets)
+    work = Normalising(settings, targets, finder)
     for outcome in drive(wanted, work, cache=Cache(folder.absolute()), runner=runner):
         outcomes.append(outcome)
         if progress is not None:

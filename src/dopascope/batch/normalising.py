@@ -1,4 +1,4 @@
-"""Every DaT scan of a cohort on the MNI grid with a named intensity scale, as BIDS derivatives."""
+"""Every DaT and T1 scan of a cohort on the MNI grid with a named intensity scale, as BIDS derivatives."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from dopascope import __version__, passport, provenance, space
+from dopascope.batch import t1
 from dopascope.batch.derivatives import Target, remove, write_derivative
 from dopascope.batch.load import load_dat, refuse
+from dopascope.cohort.content import content_of
 from dopascope.cohort.scan import CohortScan
-from dopascope.errors import UsageError
+from dopascope.errors import UnsupportedError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.formats.save import nifti_gz
@@ -61,18 +63,24 @@ class Normalising:
     settings: NormaliseSettings
     targets: dict[str, Target]
     """By the scan's name."""
+    finder: t1.BrainFinder | None = None
+    """Of the brain in T1-weighted scans whose table names no mask."""
 
     def only(self, scan: CohortScan) -> Normalising:
         """The work with this scan's target alone, which is what its worker needs."""
         return replace(self, targets={scan.name: self.targets[scan.name]})
 
     def digest(self) -> str:
-        """Of the settings."""
-        return self.settings.digest()
+        """Of the settings, and of what finds brains."""
+        known = self.settings.digest()
+        return known if self.finder is None else f"{known} {self.finder.name}"
 
     def concerns(self, scan: CohortScan) -> list[object]:
-        """Modality and acquisition: they decide refusals, and stand in the sidecar."""
-        return [scan.is_dat, repr(scan.stated)]
+        """Modality and acquisition decide refusals, and stand in the sidecar; so does the mask of a T1."""
+        known: list[object] = [scan.is_dat, repr(scan.stated)]
+        if scan.is_t1:
+            known += ["t1", None if scan.mask is None else content_of(scan.mask)]
+        return known
 
     def make(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
         """Normalise.
@@ -80,6 +88,8 @@ class Normalising:
         Raises:
             DopascopeError: the scan cannot be read, is not fit, or holds no signal to scale by.
         """
+        if scan.is_t1:
+            return self._make_t1(scan)
         image = load_dat(scan, self.settings.strictness, self.settings.limits, use="place on the MNI grid")
         placed, record = registered(image)[:2] if self.settings.register else _centred(image)
         value = None if self.settings.intensity == RAW else reference_value(placed, self.settings.intensity)
@@ -96,6 +106,18 @@ class Normalising:
             "software": provenance.software(),
         }
         return record, nifti_gz(placed, code=NIFTI_MNI if self.settings.register else NIFTI_ALIGNED)
+
+    def _make_t1(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
+        if not self.settings.register:
+            raise UnsupportedError(
+                "T1-weighted scans are placed by registration only.",
+                where=scan.name,
+                found="--no-register",
+                expected="--register",
+                fix="Leave --no-register out, or leave T1 scans out of this table.",
+            )
+        record, placed = t1.normalised(scan, self.settings.strictness, self.settings.limits, self.finder)
+        return record, nifti_gz(placed, code=NIFTI_MNI)
 
     def keep(self, scan: CohortScan, record: dict[str, Any], payload: bytes) -> None:
         """Write the image and its sidecar."""

@@ -1,4 +1,4 @@
-"""What networks and simple models see of each scan: its views, binding ratios and the shape of its uptake."""
+"""What networks and simple models see of each scan: its views, and binding ratios and shape, or volumes of T1."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import provenance, quant
+from dopascope.batch import t1
 from dopascope.batch.cache import Cache
 from dopascope.batch.drive import Outcome, Runner, drive
 from dopascope.batch.load import load_dat
 from dopascope.batch.normalising import NIFTI_MNI, registered
+from dopascope.cohort.content import content_of
 from dopascope.cohort.scan import CohortScan
 from dopascope.errors import UnsuitableError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
 from dopascope.formats.save import nifti_gz
+from dopascope.quant.morphometry import RATIO, morphometry
+from dopascope.space.bias import ITERATIONS
+from dopascope.space.brain_registration import on_mni
 from dopascope.space.intensity import METHODS, reference_value
 from dopascope.space.views import VIEWS
-from dopascope.volume import MNI_2MM, Volume
+from dopascope.volume import MNI_2MM, Step, Volume
+
+T1_LIFT: Final = 4.0
+"""Added to the z-scores of a brain, so that its voxels are above the 0 around it and a view can be scaled."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class ViewSettings:
     reference: str = "whole_brain"
     strictness: Strictness = Strictness.RAISE
     limits: Limits = field(default_factory=Limits)
+    n4: tuple[int, ...] = ITERATIONS
+    """The most iterations at each level for the shading of T1 scans."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +68,18 @@ class Viewing:
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def concerns(self, scan: CohortScan) -> list[object]:
-        """Modality and acquisition decide refusals."""
-        return [scan.is_dat, repr(scan.stated)]
+        """Modality and acquisition decide refusals; the mask of a T1 decides what is brain."""
+        known: list[object] = [scan.is_dat, repr(scan.stated)]
+        return known + (["t1", None if scan.mask is None else content_of(scan.mask)] if scan.is_t1 else [])
 
     def make(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
-        """The scan on the MNI grid, with its reference values, binding ratios and shape.
+        """The scan on the MNI grid with its reference values, and binding ratios and shape, or volumes of a T1.
 
         Raises:
             DopascopeError: the scan cannot be read, is not fit, or holds no signal to scale by.
         """
+        if scan.is_t1:
+            return self._make_t1(scan)
         image = load_dat(scan, self.settings.strictness, self.settings.limits, use="place on the MNI grid")
         placed, record, found = registered(image)
         numbers = quant.quantify(image, found, method=self.settings.method, reference=self.settings.reference)
@@ -79,6 +92,20 @@ class Viewing:
             "shape": quant.uptake_shape(placed),
         }
         return record, nifti_gz(placed, code=NIFTI_MNI)
+
+    def _make_t1(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
+        """Its brain in units of its own spread, `T1_LIFT` above zero; volumes in ml."""
+        found = t1.placed(scan, self.settings.strictness, self.settings.limits, None, iterations=self.settings.n4)
+        measured = morphometry(found.even, found.mask, found.registration)
+        inside = found.mask.data > 0
+        lifted = np.where(inside, np.clip(found.scored.data + np.float32(T1_LIFT), 0, None), np.float32(0))
+        step = Step("lift", {"above_zero": T1_LIFT})
+        record = found.record | {
+            "references": {t1.ZSCORE: 1.0},
+            "volumes": {name: one.value for name, one in measured.volumes_ml.items()}
+            | {RATIO: measured.ratio.value, "brain": measured.brain_ml},
+        }
+        return record, nifti_gz(on_mni(found.scored.with_data(lifted, step), found.registration), code=NIFTI_MNI)
 
     def keep(self, scan: CohortScan, record: dict[str, Any], payload: bytes) -> None:  # noqa: ARG002
         """Write the views."""
@@ -150,7 +177,7 @@ def see(
             "No scan of the cohort can be used.",
             where=f"{failed[0].scan.name} and {len(failed) - 1} more",
             found=" ".join(error.get(key, "") for key in ("what", "found")).strip(),
-            expected="DaT SPECT scans of a head",
+            expected="DaT SPECT or T1-weighted scans of a head",
             fix="See dopascope cohort check.",
         )
     arrays: dict[str, NDArray[np.float32]] = {

@@ -85,6 +85,11 @@ def load(name: str, models_dir: str | Path | None = None, *, threads: int = 1) -
     return Bundle.load(_folder(name, models_dir), threads=threads)
 
 
+def has(name: str, models_dir: str | Path | None = None) -> bool:
+    """Whether there is an installed or shipped bundle of this name; nothing of it is checked."""
+    return name in _known(models_dir)
+
+
 def add(
     source: str | Path, *, sha256: str | None = None, models_dir: str | Path | None = None, replace: bool = False
 ) -> InstalledModel:

@@ -9,14 +9,31 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dopascope.bundle.spec import InputSpec
-from dopascope.errors import BundleError, UnsuitableError
+from dopascope.errors import BundleError, UnsuitableError, UsageError
 from dopascope.space import intensity, views
 from dopascope.volume import Volume
 
 Floats = NDArray[np.float32]
 
+BRAIN_SLICES: Final = "brain_slices"
+GREY_RANGE: Final = "grey_range"
+"""Input of segmenters: slices of a scan on its own axes, and its percentiles as 0 and 1 (`bundle.brain`)."""
+BRAIN: Final = "brain"
+"""Output of segmenters."""
+
+
+def _no_view(_: Volume) -> Floats:
+    raise UsageError(
+        "A segmenter sees all slices of a scan, not one view of it.",
+        where="bundle.view",
+        found=BRAIN_SLICES,
+        expected="bundle.brain.find_brain",
+    )
+
+
 VIEWS: Final[dict[str, tuple[Callable[[Volume], Floats], tuple[int, int]]]] = {
     "slab_12mm": (views.slab_12mm, (91, 109)),
+    BRAIN_SLICES: (_no_view, (160, 160)),
 }
 """View name to the function that takes it from a Volume on `MNI_2MM`, and its shape `(I, J)`."""
 
@@ -29,8 +46,9 @@ def check_known(spec: InputSpec, *, where: object) -> None:
     """
     if spec.view not in VIEWS:
         raise _unknown(where, "input.view", spec.view, VIEWS)
-    if spec.intensity not in intensity.METHODS:
-        raise _unknown(where, "input.intensity", spec.intensity, intensity.METHODS)
+    scales = (GREY_RANGE,) if spec.view == BRAIN_SLICES else intensity.METHODS
+    if spec.intensity not in scales:
+        raise _unknown(where, "input.intensity", spec.intensity, scales)
     shape = VIEWS[spec.view][1]
     if len(spec.crop) != len(shape) or any(stop > size for (_, stop), size in zip(spec.crop, shape, strict=True)):
         raise BundleError(

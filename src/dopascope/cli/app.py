@@ -22,6 +22,7 @@ from dopascope.cli import (
     pseudocolour,
     quantify,
     read,
+    segment,
     selftest,
     serve,
     simulate,
@@ -58,6 +59,7 @@ app.command("verify")(web_admin.verify_report)
 app.add_typer(web_admin.audit_app, name="audit")
 app.add_typer(study.app, name="study")
 app.add_typer(generate.app, name="generate")
+app.add_typer(segment.app, name="segment")
 app.add_typer(models.app, name="models")
 app.add_typer(cohort.app, name="cohort")
 

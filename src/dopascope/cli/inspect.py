@@ -16,6 +16,7 @@ from dopascope.formats.registry import ReadOptions, Strictness
 @verb
 def inspect(
     scan: options.ScanArgument,
+    modality: options.ModalityOption = None,
     series: options.SeriesOption = None,
     frame: options.FrameOption = None,
     strictness: options.StrictnessOption = Strictness.RAISE,
@@ -30,7 +31,7 @@ def inspect(
     Examples: dopascope inspect scan.dcm; dopascope inspect study.zip --json
     """
     wanted = options.read_options(frame, strictness, limit)
-    found = _look(scan, series, wanted)
+    found = _look(scan, modality, series, wanted)
     if identity:
         from dopascope import formats
 
@@ -41,7 +42,7 @@ def inspect(
         _show(found)
 
 
-def _look(scan: Path, series: str | None, wanted: ReadOptions) -> dict[str, Any]:
+def _look(scan: Path, modality: str | None, series: str | None, wanted: ReadOptions) -> dict[str, Any]:
     from dopascope import formats
 
     found: dict[str, Any] = {"series": [c.summary() for c in formats.survey(scan, wanted.limits)]}
@@ -54,12 +55,20 @@ def _look(scan: Path, series: str | None, wanted: ReadOptions) -> dict[str, Any]
         return found | {"chosen": None, "why_none": error.as_dict()}
     # Heavier floors only once there is an image: refusals stay fast.
     from dopascope import passport
-    from dopascope.reading import parts
+    from dopascope.reading import Choices, parts
+    from dopascope.reading.route import route
+    from dopascope.volume import Volume
 
+    read_as = route(image, Choices(modality=modality).modality)
+    if isinstance(image, Volume) and read_as.modality == "t1":
+        seen = passport.inspect_t1(image)
+    else:
+        seen = passport.inspect(image)
     return found | {
         "chosen": parts.scan(image).model_dump(mode="json"),
+        "read_as": read_as.model_dump(mode="json"),
         "acquisition": parts.acquisition(image).model_dump(mode="json"),
-        "passport": parts.passport_part(passport.inspect(image)).model_dump(mode="json"),
+        "passport": parts.passport_part(seen).model_dump(mode="json"),
     }
 
 
@@ -86,14 +95,16 @@ def _show(found: dict[str, Any]) -> None:
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         data(f"{name.replace('_', ' ').capitalize():<22} {text}")
     passport = found["passport"]
-    data(f"\nPassport       {passport['verdict']}")
+    brain = ", before the brain was sought" if found["read_as"]["modality"] == "t1" else ""
+    data(f"\nPassport       {passport['verdict']}, as {found['read_as']['modality']}{brain}")
     for check in passport["checks"]:
         data(f"  {check['name']:<28} {_value(check):<26} {check['verdict']}")
     for reason in passport["reasons"]:
         data(f"  because: {reason}")
     for name, value in found.get("identity", {}).items():
         data(f"IDENTITY {name:<24} {value}")
-    say_assumed(scan["assumed"])
+    how = found["read_as"]["assumed"]
+    say_assumed([*scan["assumed"], *([how] if how else [])])
 
 
 def _value(check: dict[str, Any]) -> str:

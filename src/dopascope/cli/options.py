@@ -19,6 +19,14 @@ SeriesOption = Annotated[
     str | None,
     typer.Option("--series", help="Which series of a folder or zip; `inspect` lists their ids.", metavar="ID"),
 ]
+ModalityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--modality",
+        help="What the scan is, where the file does not say: DaT SPECT or T1-weighted MRI.",
+        metavar="dat|t1",
+    ),
+]
 FrameOption = Annotated[int | None, typer.Option("--frame", help="Which volume of a 4-D file, from 0.", min=0)]
 StrictnessOption = Annotated[
     Strictness,

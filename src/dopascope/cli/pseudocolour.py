@@ -14,7 +14,7 @@ from dopascope.errors import UsageError
 from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
-    from dopascope.volume import SliceImage, Volume
+    from dopascope.volume import LabelMap, SliceImage, Volume
 
 PLANE: Final = "axial"
 MIDDLE: Final = "middle"
@@ -27,7 +27,8 @@ def pseudocolour(
         Path, typer.Argument(help="A brain scan (NIfTI, MGZ, DICOM), or a grey PNG or JPEG slice.", metavar="IMAGE")
     ],
     mask: Annotated[
-        Path | None, typer.Option("--mask", help="Brain above 0, on the same grid as IMAGE.", metavar="MASK")
+        Path | None,
+        typer.Option("--mask", help="Brain above 0, on the same grid; default: the segmenter's.", metavar="MASK"),
     ] = None,
     intervals: Annotated[
         int, typer.Option("--intervals", help="Of the grey range, one colour each: 7 to 64.", metavar="N")
@@ -57,16 +58,15 @@ def pseudocolour(
 
     The colours add no information: they follow from the grey values alone.
 
-    Example: dopascope pseudocolour t1.nii.gz --mask t1_brain.nii.gz --slice middle --panels
+    Examples: dopascope pseudocolour t1.nii.gz --panels; dopascope pseudocolour t1.nii.gz --mask t1_brain.nii.gz
     """
     from dopascope import formats
     from dopascope.report.pseudocolour import RECORD, Choices, write
 
     wanted = options.read_options(frame, strictness, limit)
     choices = Choices(intervals, plane, slices, range_of or "scan", panels)
-    labels_path = _brain(mask)
     scan = formats.load(image, series=series, frame=frame, strictness=strictness, limits=wanted.limits)
-    labels = formats.load(labels_path, strictness=strictness, limits=wanted.limits)
+    labels = formats.load(mask, strictness=strictness, limits=wanted.limits) if mask else _found_brain(scan, image)
     _check_picture(scan, image, plane, slices)
     folder = out or Path(f"{stem(image)}-pseudocolour")
     record = write(scan, labels, folder, choices)
@@ -78,21 +78,27 @@ def pseudocolour(
     _talk(record, range_given=range_of is not None)
 
 
-def _brain(mask: Path | None) -> Path:
-    """The mask's file. A segmenter of our own would be asked here where none is named.
+def _found_brain(scan: Volume | SliceImage, image: Path) -> LabelMap:
+    """The brain by the segmenter that ships.
 
     Raises:
-        UsageError: none is named.
+        UsageError: a picture.
+        UnsuitableError: no brain that could be one.
     """
-    if mask is None:
+    from dopascope.bundle.segmenter import SHIPPED_SEGMENTER, brain_of
+    from dopascope.volume import SliceImage
+
+    if isinstance(scan, SliceImage):
         raise UsageError(
-            "The brain is not known.",
+            "The brain is not known: it is found in scans, and a picture is one slice.",
             where="--mask",
             found="nothing",
-            expected="an image on the same grid with the brain above 0",
-            fix="Name a mask with --mask; no segmenter comes with this version.",
+            expected=f"a picture of the size of {image.name} with the brain above 0",
+            fix="Name a mask with --mask, or give the scan that the picture was cut from.",
         )
-    return mask
+    found = brain_of(scan).mask
+    say_assumed([f"brain is what {SHIPPED_SEGMENTER} finds"])
+    return found
 
 
 def _check_picture(scan: Volume | SliceImage, image: Path, plane: str, slices: str) -> None:

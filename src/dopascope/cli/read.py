@@ -57,6 +57,7 @@ EvidenceOption = Annotated[
 def read(
     scan: options.ScanArgument,
     out: OutOption = None,
+    modality: options.ModalityOption = None,
     age: AgeOption = None,
     sex: SexOption = None,
     model: ModelOption = [],  # noqa: B006  (typer copies it)
@@ -73,11 +74,14 @@ def read(
     models_dir: options.ModelsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Read one scan: binding ratios with intervals, all readers side by side, evidence, and a report.
+    """Read one scan. DaT SPECT: binding ratios with intervals, all readers side by side, evidence, and a report.
+
+    T1 MRI: the brain, volumes with intervals, pseudo-colour, and why there is no verdict.
 
     Exit code 4 where the scan is not fit to be read; the report is still written and says why.
 
-    Examples: dopascope read scan.dcm --out reading; dopascope read scan.nii.gz --age 67 --sex F --json
+    Examples: dopascope read scan.dcm --out reading; dopascope read scan.nii.gz --age 67 --sex F --json;
+    dopascope read t1.nii.gz --modality t1
     """
     wanted = options.read_options(frame, strictness, limit)
     moved, turned = options.three_numbers("--shift", shift), options.three_numbers("--rotate", rotate)
@@ -89,6 +93,7 @@ def read(
     from dopascope.reading import Choices
 
     choices = Choices(
+        modality=modality,
         age=age,
         sex=sex,
         models=tuple(model) or None,
@@ -112,7 +117,9 @@ def read(
             "This scan was not read.",
             where=scan,
             found=f"{count} reason{'s' if count != 1 else ''}, see above",
-            expected="a DaT SPECT of one head with known geometry",
+            expected="a T1-weighted MRI of one whole head"
+            if reading.is_t1
+            else "a DaT SPECT of one head, geometry known",
             fix=f"See the passport in {folder / 'report.html'}.",
         )
 
@@ -128,7 +135,9 @@ def _read_and_write(image: Volume | SliceImage, choices: Choices, folder: Path) 
 
 def _talk(reading: Reading, folder: Path, *, normals_given: bool) -> None:
     """What only a person reads: assumptions, warnings, where the report is."""
-    say_assumed(reading.scan.assumed)
+    from dopascope.report import content
+
+    say_assumed(content.assumed(reading))
     for warning in reading.warnings:
         say(f"WARNING  {warning}")
     if normals_given and reading.quantification and reading.quantification.normals_reason:
@@ -168,10 +177,11 @@ def stem(scan: Path) -> str:
 
 
 def _show(reading: Reading) -> None:
-    data(f"Verdict    {reading.verdict}")
+    data(f"Verdict    {reading.word}")
     for reason in reading.verdict_reasons:
         data(f"           {reason}")
     data(f"Passport   {reading.passport.verdict}")
+    _show_t1(reading)
     if reading.quantification:
         data(f"SBR        {reading.quantification.method_id}")
         for name, region in reading.quantification.regions.items():
@@ -188,3 +198,18 @@ def _show(reading: Reading) -> None:
     if reading.disagreement:
         data(f"DISAGREE   {reading.disagreement}")
     data(reading.disclaimer)
+
+
+def _show_t1(reading: Reading) -> None:
+    if reading.brain:
+        data(f"Brain      {reading.brain.volume_ml:.0f} ml, {reading.brain.model}")
+    if reading.morphometry:
+        data(f"Volumes    {reading.morphometry.method_id}, ml")
+        for name, one in reading.morphometry.volumes.items():
+            data(f"  {name:<26} {one.ml:5.2f}  ({one.interval[0]:.2f} to {one.interval[1]:.2f})")
+        for name, index in reading.morphometry.indices.items():
+            if index.value is not None and index.interval is not None:
+                low, high = index.interval
+                data(f"  {name:<26} {index.value:5.2f}  ({low:.2f} to {high:.2f}) {index.unit}".rstrip())
+    elif reading.brain:
+        data(f"Volumes    not measured: {reading.reasons.get('morphometry')}")

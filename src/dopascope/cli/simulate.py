@@ -9,9 +9,10 @@ import typer
 
 from dopascope.cli.progress import showing
 from dopascope.cli.talk import data, say, say_assumed, verb
+from dopascope.errors import UsageError
 
 if TYPE_CHECKING:
-    from dopascope.simulate import Plan
+    from dopascope.simulate import Plan, T1Plan
 
 IDEAL_UP_TO: Final = 100
 """Larger cohorts get no ideal ratios unless asked for: they take seconds for each scan."""
@@ -21,7 +22,9 @@ SeedOption = Annotated[
     int, typer.Option("--seed", help="The same seed gives the same bytes; a whole number from 0.", metavar="S")
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the cohort, new or to go on with.", metavar="DIR")]
-ModalityOption = Annotated[str, typer.Option("--modality", help="What is simulated: dat.", metavar="dat|t1")]
+ModalityOption = Annotated[
+    str, typer.Option("--modality", help="What is simulated: DaT SPECT or T1-weighted MRI.", metavar="dat|t1")
+]
 PhysicsOption = Annotated[
     str,
     typer.Option(
@@ -33,7 +36,7 @@ PhysicsOption = Annotated[
 FormatOption = Annotated[str, typer.Option("--format", help="How scans are stored.", metavar="nifti|dicom")]
 SitesOption = Annotated[
     str | None,
-    typer.Option("--sites", help="Sites to scan at, equally often; default: all (docs/phantom.md).", metavar="A,B"),
+    typer.Option("--sites", help="Sites to scan at, equally often; default: all (phantom.md, t1.md).", metavar="A,B"),
 ]
 MixOption = Annotated[
     str | None,
@@ -51,6 +54,17 @@ IdealOption = Annotated[
         show_default=False,
     ),
 ]
+SpacingOption = Annotated[
+    float | None, typer.Option("--spacing", help="Cubic voxels of T1 scans; default: each site's own.", metavar="MM")
+]
+EffectOption = Annotated[
+    float | None,
+    typer.Option("--effect", help="Scale of group effects on T1 volumes: 0 none; default 1, as reported.", metavar="E"),
+]
+BrainLabelsOption = Annotated[
+    list[Path],
+    typer.Option("--brain-labels", help="FreeSurfer aseg of a further brain for T1; may be repeated.", metavar="FILE"),
+]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="Worker processes.", metavar="P")]
 
 
@@ -66,27 +80,48 @@ def simulate(
     mix: MixOption = None,
     spacing_sign: SignOption = "both",
     ideal: IdealOption = None,
+    spacing: SpacingOption = None,
+    effect: EffectOption = None,
+    brain_labels: BrainLabelsOption = [],  # noqa: B006  (typer copies it)
     processes: ProcessesOption = 2,
 ) -> None:
     """Simulate a cohort with known truth: scans, cohort.tsv and truth.tsv. Run again to go on after an interruption.
 
     Examples: dopascope simulate --subjects 20 --seed 1 --out cohort;
-    dopascope simulate --subjects 100 --out dicom --format dicom --mix healthy=.5,pd=.5
+    dopascope simulate --subjects 100 --out dicom --format dicom --mix healthy=.5,pd=.5;
+    dopascope simulate --modality t1 --subjects 20 --out t1 --spacing 2 --mix healthy=.5,pd=.5
     """
     from dopascope.phantom import MIX, SITES
-    from dopascope.simulate import Plan, parse_mix, parse_sites, run
+    from dopascope.phantom.mr.scanners import SCANNERS
+    from dopascope.simulate import Plan, T1Plan, parse_mix, parse_scanners, parse_sites, run
 
-    plan = Plan(
-        subjects=subjects,
-        seed=seed,
-        modality=modality,
-        physics=physics,
-        format=format,
-        sites=tuple(SITES) if sites is None else parse_sites(sites),
-        mix=MIX if mix is None else parse_mix(mix),
-        spacing_sign=spacing_sign,
-        ideal=subjects <= IDEAL_UP_TO if ideal is None else ideal,
-    )
+    shares = MIX if mix is None else parse_mix(mix)
+    plan: Plan | T1Plan
+    if modality == "t1":
+        _only("dat", physics=physics != "image", spacing_sign=spacing_sign != "both", ideal=ideal is not None)
+        plan = T1Plan(
+            subjects,
+            seed,
+            format=format,
+            sites=tuple(SCANNERS) if sites is None else parse_scanners(sites),
+            mix=shares,
+            spacing_mm=spacing,
+            effect=1.0 if effect is None else effect,
+            labels=tuple(brain_labels),
+        )
+    else:
+        _only("t1", spacing=spacing is not None, effect=effect is not None, brain_labels=bool(brain_labels))
+        plan = Plan(
+            subjects=subjects,
+            seed=seed,
+            modality=modality,
+            physics=physics,
+            format=format,
+            sites=tuple(SITES) if sites is None else parse_sites(sites),
+            mix=shares,
+            spacing_sign=spacing_sign,
+            ideal=subjects <= IDEAL_UP_TO if ideal is None else ideal,
+        )
     _tell(plan, ideal)
     with showing("Simulating", subjects) as show:
         cohort = run(plan, out, processes=processes, progress=lambda done, kept, _: show(done, kept))
@@ -94,7 +129,19 @@ def simulate(
     data(str(cohort))
 
 
-def _tell(plan: Plan, ideal: bool | None) -> None:
+def _only(modality: str, **given: bool) -> None:
+    """Refuse options that mean something for another modality alone."""
+    for name in (name for name, was_given in given.items() if was_given):
+        raise UsageError(
+            f"This option means something for --modality {modality} alone.",
+            where=f"--{name.replace('_', '-')}",
+            found="given",
+            expected="left out",
+            fix=f"Leave it out, or simulate with --modality {modality}.",
+        )
+
+
+def _tell(plan: Plan | T1Plan, ideal: bool | None) -> None:
     say_assumed(plan.assumed())
-    if ideal is None and not plan.ideal:
+    if ideal is None and getattr(plan, "ideal", True) is False:
         say(f"ASSUMED  no ideal ratios in truth.tsv, with more than {IDEAL_UP_TO} subjects; --ideal adds them")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="study", help="Train and test models on a cohort, by a plan.", no_args_is_help=True)
 
-PlanArgument = Annotated[str, typer.Argument(help="s1, s3, best, or the path of a plan.", metavar="PLAN")]
+PlanArgument = Annotated[str, typer.Argument(help="s1, s2, s3, s5, best, or the path of a plan.", metavar="PLAN")]
 CohortOption = Annotated[Path, typer.Option("--cohort", help="The cohort table.", metavar="cohort.tsv")]
 OutOption = Annotated[Path, typer.Option("--out", help="The run folder.", metavar="RUN")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")]
@@ -107,7 +107,12 @@ def run(
     wanted = changed(load(plan), weights=weights, minutes=minutes, epochs=epochs, leave_out=leave_out, extra=extra)
     tell(wanted)
     teller = Teller()
-    watch = Watch(scan=teller.scan, training=teller.training, epoch=teller.epoch)
+    watch = Watch(
+        scan=teller.scan,
+        training=teller.training,
+        left_out=lambda text: say(f"Warning: {text}"),
+        epoch=teller.epoch,
+    )
     try:
         figures = run_study(
             wanted,
@@ -124,6 +129,50 @@ def run(
         teller.close()
     page.write(out)
     answer(figures, out, json)
+
+
+@app.command("pretrain")
+@verb
+def pretrain(
+    cohort: Annotated[Path, typer.Argument(help="A simulated T1 cohort of other people.", metavar="cohort.tsv")],
+    out: Annotated[Path, typer.Option("--out", help="The weights.", metavar="FILE.npz")],
+    network: Annotated[str, typer.Option("--network", help="A 3-D network.", metavar="NAME")] = "resnet3d-18",
+    epochs: Annotated[int, typer.Option("--epochs", help="How many.", metavar="N", min=1)] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="Of first weights and order.", metavar="S", min=0)] = 1,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Pretrain a 3-D network on the tissues of simulated T1 scans: S2's first weights where MedicalNet's are not.
+
+    Example: dopascope study pretrain t1/cohort.tsv --out weights/stand-in-resnet3d-18.npz
+    """
+    _require_learn()
+    from dopascope.batch import Runner
+    from dopascope.study.pretrain import pretrain as learn
+
+    teller = Teller()
+    teller.training(f"pretraining {network}")
+    found = learn(
+        cohort,
+        out,
+        network=network,
+        epochs=epochs,
+        seed=seed,
+        cache=cache,
+        runner=Runner(workers),
+        scan=teller.scan,
+        progress=teller.epoch,
+    )
+    teller.close()
+    if json:
+        data(as_json(found))
+        return
+    say(
+        f"{found['voxels_right']:.1%} of the voxels are right; always the largest part, "
+        f"{found['voxels_of_the_largest_part']:.1%}. {found['scans']} scans, {found['epochs']} epochs."
+    )
+    data(str(out))
 
 
 @app.command("report")
@@ -192,11 +241,20 @@ def explain_scan(
     """
     _require_learn()
     from dopascope import formats, space
+    from dopascope.batch.t1 import ZSCORE
     from dopascope.explain import explain, randomised
     from dopascope.study.trained import networks_of
     from dopascope.volume import Volume
 
     networks = networks_of(run)
+    if any(ZSCORE in one.sight.intensity for one in networks):
+        raise UsageError(
+            "Maps are made of studies of DaT scans only.",
+            where=run,
+            found="a study of T1 scans",
+            expected="a study whose networks see DaT scans",
+            fix="Name another run.",
+        )
     image = formats.load(scan)
     if not isinstance(image, Volume):
         raise UsageError(

@@ -16,6 +16,7 @@ COLUMNS: Final = (
 )
 """The columns that a cohort table has; `path` alone must be there, and further ones are allowed."""
 DAT: Final = ("dat", "nm", "spect")
+T1: Final = ("t1", "t1w")
 OLDEST: Final = 120.0
 FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 """What may stand in a column that ends in `_corrected`."""
@@ -36,6 +37,8 @@ class CohortScan:
     """What the table says of the acquisition, for headers that are silent (NIfTI has none)."""
     further: dict[str, str] = field(default_factory=dict)
     """Cells of other columns, such as covariates."""
+    mask: Path | None = None
+    """Brain mask of a T1-weighted scan, where the table names one."""
 
     @property
     def person(self) -> str | None:
@@ -51,6 +54,11 @@ class CohortScan:
     def is_dat(self) -> bool:
         """False where the table says that this is another modality."""
         return self.cells.get("modality", DAT[0]).casefold() in DAT
+
+    @property
+    def is_t1(self) -> bool:
+        """True where the table says that this is a T1-weighted scan."""
+        return self.cells.get("modality", DAT[0]).casefold() in T1
 
     def acquisition(self, header: Acquisition) -> Acquisition:
         """The header's facts, completed by the table's.
@@ -139,6 +147,7 @@ def scan_of(folder: Path, row: Row) -> CohortScan:
         age=row.number("age", 0, OLDEST),
         sex=letter(sex),
         stated=Acquisition(**known),
+        mask=None if (mask := row.get("mask")) is None else folder / mask,
     )
 
 

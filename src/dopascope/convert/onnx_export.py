@@ -23,6 +23,8 @@ OPSET: Final = 18
 """Operator set of the files written: the exporter's own, known to every ONNX Runtime since 1.14."""
 PARITY: Final = 1e-4
 """Largest difference of a probability between torch and ONNX Runtime that is accepted."""
+HALVED: Final = 64
+"""Fewer numbers than that may be such as must not become 0."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,20 @@ def to_onnx(
     *,
     image: str,
     parts: Mapping[str, Mapping[str, Part]] | None = None,
+    half: bool = False,
 ) -> bytes:
     """Groups of networks that see the same image as ONNX bytes.
 
     One network of each group is exported; its graph is repeated with the weights of the others, which saves most
-    of the exporter's time and gives every network the same operators.
+    of the exporter's time and gives every network the same operators. A network that is alone in its group may also
+    have weights that the exporter merges: it stands as it was exported.
 
     Args:
         groups: output name to its networks, all of one architecture, with one tensor `(B, ...)` as answer.
         example: an image `(B, ...)` with B of 2 or more; the first axis becomes the free batch.
         image: name of the input.
         parts: of some groups, outputs by name that stand in the place of the group's own.
+        half: keep the weights in half the bytes (float16); they are spread to float32 again when the model is loaded.
 
     Returns:
         A model whose outputs are `(B, networks, ...)`. The same weights give the same bytes.
@@ -68,7 +73,10 @@ def to_onnx(
         kind = type(plain[0])
         if kind not in exported:
             exported[kind] = _export(_with_distinct_weights(plain[0]), example, image)
-        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image)
+        single = len(plain) == 1 and not _every_weight_named(exported[kind].graph, plain[0])
+        if single:
+            exported[kind] = _export(plain[0], example, image)
+        more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image, as_it_is=single)
         nodes += more_nodes
         weights += more_weights
         found = {output: shape}
@@ -79,6 +87,8 @@ def to_onnx(
         outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, one) for name, one in found.items()]
     if not exported:
         raise BundleError("There is no network to export.", where="groups")
+    if half:
+        nodes, weights = _halved(nodes, weights)
     model = next(iter(exported.values()))
     for field, content in (("node", nodes), ("initializer", weights), ("output", outputs)):
         model.graph.ClearField(field)
@@ -119,7 +129,10 @@ def _probability(logits: Any) -> Any:
 
 
 def _without_batch_norm(net: nn.Module) -> nn.Module:
-    """A copy in evaluation mode with each batch norm that follows a convolution folded into it."""
+    """A copy in evaluation mode with each batch norm that follows a convolution folded into it.
+
+    Any other becomes the scale and shift that it is: the exporter would fold it, and its parameters would be gone.
+    """
     from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -129,7 +142,38 @@ def _without_batch_norm(net: nn.Module) -> nn.Module:
             first, second = block[at], block[at + 1]
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 block[at], block[at + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    for parent in [*plain.modules()]:
+        for name, child in parent.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, _scaled_and_shifted(child))
     return plain
+
+
+def _scaled_and_shifted(norm: nn.BatchNorm2d) -> nn.Module:
+    """A batch norm in evaluation mode, with timm's drop-out and activation where it has them."""
+    import torch
+    from torch import nn
+
+    class Affine(nn.Module):
+        """A scale and a shift of each channel."""
+
+        def __init__(self, scale: Tensor, shift: Tensor) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(scale[:, None, None])
+            self.shift = nn.Parameter(shift[:, None, None])
+
+        def forward(self, x: Tensor) -> Tensor:
+            """(B, C, I, J), each channel by its own numbers."""
+            return x * self.scale + self.shift
+
+    if norm.running_mean is None or norm.running_var is None:
+        return norm
+    with torch.no_grad():
+        scale = torch.rsqrt(norm.running_var.double() + norm.eps) * (1 if norm.weight is None else norm.weight)
+        shift = (0 if norm.bias is None else norm.bias) - norm.running_mean * scale
+    after = [getattr(norm, name) for name in ("drop", "act") if isinstance(getattr(norm, name, None), nn.Module)]
+    affine = Affine(scale.float(), shift.float())
+    return nn.Sequential(affine, *after) if after else affine
 
 
 def _with_distinct_weights(net: nn.Module) -> nn.Module:
@@ -164,13 +208,17 @@ def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
     return program.model_proto
 
 
+def _every_weight_named(graph: onnx.GraphProto, net: nn.Module) -> bool:
+    return set(net.state_dict()) <= {weight.name for weight in graph.initializer}
+
+
 def _repeated(
-    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str
+    graph: onnx.GraphProto, members: Sequence[nn.Module], output: str, image: str, *, as_it_is: bool
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[int | str]]:
     """Nodes and weights of all members, their answers stacked on axis 1 as `output`, and the shape of that."""
     from onnx import helper, numpy_helper
 
-    trained = set(members[0].state_dict())
+    trained = set() if as_it_is else set(members[0].state_dict())
     constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer if one.name not in trained}
     if not trained <= {weight.name for weight in graph.initializer}:
         raise BundleError(
@@ -190,7 +238,8 @@ def _repeated(
             twin.output[:] = [start + name for name in node.output]
             nodes.append(twin)
         for name, value in member.state_dict().items():
-            weights.append(numpy_helper.from_array(value.numpy(), start + name))
+            if name in trained:
+                weights.append(numpy_helper.from_array(value.numpy(), start + name))
         nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
         answers.append(f"{start}row")
     nodes.append(helper.make_node("Concat", answers, [output], axis=1))
@@ -198,6 +247,24 @@ def _repeated(
     weights += [numpy_helper.from_array(value, f"{output}.{name}") for name, value in shared.items()]
     shape = [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim[1:]]
     return nodes, weights, ["batch", len(members), *shape]
+
+
+def _halved(
+    nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The same with all but the smallest float32 weights as float16, each spread again by a cast before all else."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts, kept = [], []
+    for weight in weights:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type == TensorProto.FLOAT and values.size >= HALVED:
+            small = values.astype(np.float16)
+            kept.append(numpy_helper.from_array(small, f"{weight.name}.half"))
+            casts.append(helper.make_node("Cast", [f"{weight.name}.half"], [weight.name], to=TensorProto.FLOAT))
+        else:
+            kept.append(weight)
+    return [*casts, *nodes], kept
 
 
 def _divided(

@@ -36,6 +36,7 @@ from dopascope.convert.onnx_export import Part
 from dopascope.errors import UnreadableError, UsageError
 from dopascope.learn.torch_file import require_learn
 from dopascope.report.study_words import estimate
+from dopascope.space.intensity import METHODS
 from dopascope.study.folder import PLAN, PREDICTIONS
 from dopascope.study.members import WEIGHTS
 from dopascope.study.people import FINAL
@@ -149,6 +150,9 @@ def _read(run: Path) -> _Run:
         ("members", len(plan.members) == 1 and not leaning, f"{len(plan.members)} members", "one network"),
         ("view", member.view in view.VIEWS, member.view, ", ".join(view.VIEWS)),
         ("intensity", len(member.intensity) == 1, " and ".join(member.intensity), "one scale"),
+        ("intensity", member.intensity[0] in METHODS, member.intensity[0], "a scale of DaT scans"),
+        ("colour", member.colour == "none", member.colour, "none"),
+        ("classes", not member.classes, "classes", "no classes"),
         ("answer.calibration", plan.answer.calibration != "beta", "beta", "none, temperature or platt"),
     )
     for name, fits, was, expected in checks:

@@ -18,7 +18,9 @@ from dopascope.volume import LabelMap, Volume
 _LABEL_TYPES: Final = (np.uint8, np.int16, np.int32)
 
 
-def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, note: str = "") -> None:
+def save_nifti(
+    image: Volume | LabelMap, path: str | Path, *, code: int = 1, note: str = "", whole: bool = False
+) -> None:
     """Write `image` to `path` (`.nii` or `.nii.gz`) with its affine as sform and, where it has no shear, as qform.
 
     Intensities are written as float32, labels as the smallest integers that hold them.
@@ -28,9 +30,10 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, not
         path: replaced only when the writing went well.
         code: the NIfTI code of both forms: 1 scanner, 2 aligned, 3 Talairach, 4 MNI152.
         note: for the header's `descrip`, cut at 79 characters; its first word stands in `intent_name` too.
+        whole: write intensities that are whole numbers of 16 bits as integers, as scanners store them.
 
     Raises:
-        UsageError: another suffix, an unknown code, or labels that int32 cannot hold.
+        UsageError: another suffix, an unknown code, labels that int32 cannot hold, or intensities that are not `whole`.
     """
     import nibabel
 
@@ -43,7 +46,7 @@ def save_nifti(image: Volume | LabelMap, path: str | Path, *, code: int = 1, not
             expected="a name ending in .nii or .nii.gz and a code of 1 to 4",
             fix="Correct the name or the code.",
         )
-    nifti = _nifti(image, code, target)
+    nifti = _nifti(_as_whole(image, target) if whole else image, code, target)
     nifti.header["descrip"] = note[:79].encode()
     nifti.header["intent_name"] = note.partition(" ")[0][:15].encode()
     with replacing(target) as temporary:
@@ -71,6 +74,19 @@ def nifti_gz(volume: Volume, *, code: int, coarse: bool = False) -> bytes:
         nifti.header.set_slope_inter(step, 0)
     packed: bytes = isal_zlib.compress(nifti.to_bytes(), 1, 16 + zlib.MAX_WBITS)
     return packed
+
+
+def _as_whole(image: Volume | LabelMap, target: Path) -> LabelMap:
+    data = image.data
+    if not (np.abs(data) <= STEPS).all() or (data != np.rint(data)).any():
+        raise UsageError(
+            "These intensities are no whole numbers of 16 bits.",
+            where=target,
+            found=f"{float(data.min()):g} to {float(data.max()):g}",
+            expected=f"whole numbers, -{STEPS} to {STEPS}",
+            fix="Round them, or write them as they are.",
+        )
+    return LabelMap(data.astype(np.int16), image.grid)
 
 
 def _nifti(image: Volume | LabelMap, code: int, target: Path) -> Any:

@@ -38,7 +38,7 @@ class Examples:
     positive: Tensor
     """(N,) of bool."""
     grades: Tensor | None = None
-    """(N, regions) of int, `NO_GRADE` where not known."""
+    """(N, regions) of int, `NO_GRADE` where not known; one region is the scan with its class."""
 
     def to(self, device: torch.device) -> Examples:
         """The same on a device, laid out as networks take them fastest."""
@@ -232,8 +232,9 @@ def _losses(answer: Tensor, examples: Examples, own: Tensor, mirrored: Tensor, r
     if not recipe.grade_weight or examples.grades is None or answer.ndim == 1:
         return loss
     grades = examples.grades[own]
-    turned = grades[:, list(MIRRORED_REGIONS)]
-    grades = torch.where(mirrored.to(grades.device)[:, None], turned, grades)
+    if grades.shape[1] == len(MIRRORED_REGIONS):
+        turned = grades[:, list(MIRRORED_REGIONS)]
+        grades = torch.where(mirrored.to(grades.device)[:, None], turned, grades)
     scores = answer[:, 1:].float().unflatten(1, (grades.shape[1], -1)).transpose(1, 2)
     regional = functional.cross_entropy(scores, grades, ignore_index=NO_GRADE, reduction="none").mean(1)
     return loss + recipe.grade_weight * regional

@@ -47,8 +47,23 @@ MEDICALNET: Final = {
     for depth in (10, 18, 34, 50)
 }
 SIMULATED: Final = "simulated"
+STAND_IN: Final = "stand-in"
+"""Of the same network pretrained on the tissues of simulated T1 scans, as Med3D was on segmentation."""
+KEPT: Final = {
+    SIMULATED: (
+        "weights.npz of a study's final model",
+        "Run a study with validation.final = 'all', and copy fold-final/*/weights.npz there.",
+    ),
+    STAND_IN: (
+        "what dopascope study pretrain writes",
+        "Simulate T1 scans of other people and run: dopascope study pretrain cohort.tsv --out FILE",
+    ),
+}
+"""Choice -> what its file is, and how to get one; both lie in the folder of published weights."""
 WRAPPED: Final = "net."
 """Before the name of every weight that a study keeps: its network stands behind the scaling of its images."""
+PRETRAINED_ON: Final = "pretrained_on"
+"""Array of the SHA-256 of scans that weights of ours were learned from, beside them."""
 CHOICES: Final = {"imagenet": IMAGENET, "medicalnet": MEDICALNET}
 
 
@@ -63,7 +78,7 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     """Weights by name for `network`, and where they are from; None for `none`.
 
     Args:
-        choice: `none`, `imagenet`, `medicalnet`, `simulated`, or the path of a file (torch's, or a study's npz).
+        choice: `none`, `imagenet`, `medicalnet`, `simulated`, `stand-in`, or a file (torch's, or a study's npz).
         network: a name of the registry.
         folder: of published files; `default_folder()` when omitted.
 
@@ -75,15 +90,16 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
     """
     if choice == "none":
         return None, "none"
-    if choice == SIMULATED:
-        path = (folder or default_folder()) / f"simulated-{network}.npz"
+    if choice in KEPT:
+        path = (folder or default_folder()) / f"{choice}-{network}.npz"
         if not path.is_file():
+            expected, fix = KEPT[choice]
             raise UsageError(
                 "There are no weights from simulated people for this network yet.",
                 where=path,
                 found="nothing",
-                expected="weights.npz of a study's final model",
-                fix="Run a study with validation.final = 'all', and copy fold-final/*/weights.npz there.",
+                expected=expected,
+                fix=fix,
             )
     elif choice in CHOICES:
         known = CHOICES[choice]
@@ -103,12 +119,21 @@ def first_weights(choice: str, network: str, folder: Path | None = None) -> tupl
                 "There is no such weights file.",
                 where="weights",
                 found=choice,
-                expected=f"none, {', '.join(CHOICES)}, simulated, or the path of a file",
+                expected=f"none, {', '.join((*CHOICES, *KEPT))}, or the path of a file",
                 fix="Correct the plan.",
             )
     arrays = _own(path) if path.suffix == ".npz" else read_weights([path])[0]
     state = {name.removeprefix(WRAPPED): torch.from_numpy(value.copy()) for name, value in arrays.items()}
     return state, f"{path.name}, sha256 {provenance.sha256_of(path)}"
+
+
+def pretrained_on(choice: str, network: str, folder: Path | None = None) -> frozenset[str]:
+    """SHA-256 of the scans that the weights of `first_weights` say they were learned from; empty where they do not."""
+    path = (folder or default_folder()) / f"{choice}-{network}.npz" if choice in KEPT else Path(choice)
+    if path.suffix != ".npz" or not path.is_file():
+        return frozenset()
+    with np.load(path, allow_pickle=False) as stored:
+        return frozenset(map(str, stored.get(PRETRAINED_ON, ())))
 
 
 def _own(path: Path) -> dict[str, NDArray[Any]]:

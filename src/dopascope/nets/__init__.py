@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dopascope.nets import backbones, dat_spect, ensemble, slab, volumetric
+from dopascope.nets import backbones, classes, dat_spect, ensemble, slab, volumetric
 from dopascope.nets.registry import NETWORKS, Network, create, known, network
 
 __all__ = [
     "NETWORKS",
     "Network",
     "backbones",
+    "classes",
     "create",
     "dat_spect",
     "ensemble",

@@ -72,7 +72,7 @@ DAT_TRACERS: Final = (
 
 def header_checks(source: Source | None, acquisition: Acquisition) -> Iterator[Check]:
     """Orientation and how it is known, modality, image type, tracer, corrections and filter."""
-    yield _orientation(source)
+    yield orientation_check(source)
     yield _modality(acquisition)
     yield _image_type(acquisition)
     yield _tracer(acquisition)
@@ -127,7 +127,12 @@ def grid_checks(grid: Grid) -> Iterator[Check]:
         possible=POSSIBLE_FIELD_MM,
         explanation=f"The field measures {' x '.join(f'{s:.0f}' for s in grid.extent_mm)} mm; a head needs about 140.",
     )
-    yield within(
+    yield shear_check(grid)
+
+
+def shear_check(grid: Grid) -> Check:
+    """Are the voxel axes perpendicular?"""
+    return within(
         "shear",
         geometry.shear(grid.affine),
         "",
@@ -137,7 +142,8 @@ def grid_checks(grid: Grid) -> Iterator[Check]:
     )
 
 
-def _orientation(source: Source | None) -> Check:
+def orientation_check(source: Source | None) -> Check:
+    """Is it known which way the head lies, and how?"""
     known = source.orientation_from if source else ""
     guessed = known in ("assumed", "none")
     verdict: CheckVerdict = "refused" if known == "none" else "unusual" if guessed else "in-distribution"

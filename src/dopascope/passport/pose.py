@@ -9,6 +9,7 @@ from dopascope.passport.result import Check, CheckVerdict, within
 
 if TYPE_CHECKING:
     from dopascope.space import Registration
+    from dopascope.space.brain_registration import BrainRegistration
 
 HOPELESS_QUALITY: Final = 0.1
 """Registrations that are not accepted are unusual; below this nothing can be read at all. Our assumption."""
@@ -21,7 +22,7 @@ POSSIBLE_SCALE: Final = (0.6, 1.4)
 """Head over template along each axis; adult heads are 0.85 to 1.1 of the MNI template. Our assumption."""
 
 
-def pose_checks(registration: Registration) -> Iterator[Check]:
+def pose_checks(registration: Registration | BrainRegistration) -> Iterator[Check]:
     """Checks of a registration, manual or not."""
     yield _quality(registration)
     tilt = max(registration.tilt_deg, key=abs)
@@ -44,11 +45,12 @@ def pose_checks(registration: Registration) -> Iterator[Check]:
     )
 
 
-def _quality(registration: Registration) -> Check:
+def _quality(registration: Registration | BrainRegistration) -> Check:
     verdict: CheckVerdict = "in-distribution"
     if not registration.accepted:
         # Whoever moves the regions by hand has looked and wants the numbers; they are never called certain.
-        hopeless = registration.quality < HOPELESS_QUALITY and registration.manual is None
+        moved = getattr(registration, "manual", None) is not None
+        hopeless = registration.quality < HOPELESS_QUALITY and not moved
         verdict = "refused" if hopeless else "unusual"
     said = "; ".join(registration.reasons)
     return Check(

@@ -27,7 +27,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Passport:
-    """Whether a scan is fit to be read as a DaT SPECT, with the reasons against it and all checks."""
+    """Whether a scan is fit to be read as what it is given as, with the reasons against it and all checks."""
 
     verdict: Verdict
     reasons: tuple[str, ...]

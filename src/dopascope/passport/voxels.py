@@ -31,7 +31,7 @@ def sound_checks(data: NDArray[np.float32]) -> list[Check]:
 def amount_checks(volume: Volume) -> list[Check]:
     """Checks of the values of a sound scan: negative, saturated, coarse, and how many counts there are."""
     data = volume.data
-    return [_negative(data), _saturated(data), _levels(data), _counts(volume)]
+    return [_negative(data), _saturated(data), levels_check(data), _counts(volume)]
 
 
 def _finite(data: NDArray[np.float32]) -> Check:
@@ -99,7 +99,8 @@ def _counts(volume: Volume) -> Check:
     )
 
 
-def _levels(data: NDArray[np.float32]) -> Check:
+def levels_check(data: NDArray[np.float32]) -> Check:
+    """Are there enough distinct values for an image?"""
     step = max(1, data.size // 200_000)
     levels = np.unique(data.ravel(order="K")[::step]).size
     return within(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from dopascope import geometry
 from dopascope.errors import UsageError
 from dopascope.volume import Grid
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 HEAD_CENTRE_MM: Final = (0.0, -20.0, 5.0)
 """MNI point that lies in the middle of the field of view at zero shift, and about which a pose turns and scales."""
@@ -172,9 +174,7 @@ CAMERAS: Final[Mapping[str, Camera]] = {
 """Presets from a dedicated brain camera to an old parallel-hole one, all invented, within published ranges."""
 
 
-def stored_as(
-    data: NDArray[np.float32], affine: geometry.Affine, axes: str
-) -> tuple[NDArray[np.float32], geometry.Affine]:
+def stored_as(data: NDArray[Kind], affine: geometry.Affine, axes: str) -> tuple[NDArray[Kind], geometry.Affine]:
     """A RAS-ordered array and its affine with the array axes running along `axes`, such as `LPS`; positions stay.
 
     Raises:

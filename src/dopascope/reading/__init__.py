@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dopascope.reading.examine import Choices, examine, read, reopen
+from dopascope.reading.choices import Choices
+from dopascope.reading.examine import examine, read, reopen
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.schema import DISCLAIMER, SCHEMA, Reading
 

@@ -2,68 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dopascope import formats, passport, provenance, quant, space
+from dopascope import formats, passport, quant, space
 from dopascope.errors import GeometryError, UnsuitableError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
-from dopascope.reading import parts, readers, schema
+from dopascope.reading import parts, readers
+from dopascope.reading.assemble import DAT_PARTS, NOT_READ, T1_PARTS, assemble
+from dopascope.reading.choices import Choices
 from dopascope.reading.images import Examination, Images
-from dopascope.reading.schema import EvidenceMap, PassportPart, QuantificationPart, ReaderResult, Reading
+from dopascope.reading.route import NOT_NUCLEAR, facts_of, route
+from dopascope.reading.schema import QuantificationPart, ReadAs, Reading
+from dopascope.reading.t1 import examine_t1
 from dopascope.reading.verdict import combine
-from dopascope.volume import MNI_2MM, Acquisition, Grid, SliceImage, Source, Volume
+from dopascope.volume import MNI_2MM, Grid, SliceImage, Source, Volume
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
 
-
-@dataclass(frozen=True)
-class Choices:
-    """What the person who reads may choose. Every default is the documented one."""
-
-    age: float | None = None
-    sex: str | None = None
-    models: tuple[str, ...] | None = None
-    """Model names in order; None for all that are installed; ("none",) for the rule alone."""
-    method: str = "anatomical"
-    reference: str = "whole_brain"
-    normals: Path | None = None
-    shift_mm: tuple[float, float, float] | None = None
-    rotate_deg: tuple[float, float, float] | None = None
-    evidence: bool = True
-    models_dir: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("normals", "models_dir"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)))
-        if isinstance(self.models, str):
-            object.__setattr__(self, "models", (self.models,))
-
-    def check(self, facts: Acquisition) -> schema.Person:
-        """Find at once what cannot be meant, before any long work; returns the person.
-
-        Raises:
-            UsageError: an age, sex, method, reference, model or normals file that cannot be meant.
-            BundleError: an installed model is damaged or was changed.
-        """
-        quant.check_method(self.method, self.reference)
-        if self.normals is not None:
-            quant.load_normals(self.normals)
-        readers.chosen(self.models, self.models_dir)
-        return parts.person(facts, self.age, self.sex)
-
-    @property
-    def manual(self) -> space.Manual | None:
-        """The manual adjustment, if any was asked for."""
-        if self.shift_mm is None and self.rotate_deg is None:
-            return None
-        return space.Manual(self.shift_mm or (0.0, 0.0, 0.0), self.rotate_deg or (0.0, 0.0, 0.0))
+PLAIN: Final = Choices()
 
 
 def read(
@@ -127,25 +89,32 @@ def _in_memory(source: Any) -> Volume | SliceImage:
     return Volume(np.asanyarray(source.dataobj), Grid(source.shape, source.affine), source=where)
 
 
-def examine(image: Volume | SliceImage, choices: Choices = Choices()) -> Examination:
+def examine(image: Volume | SliceImage, choices: Choices = PLAIN) -> Examination:
     """Read an image and keep the pixels that the report draws.
 
     A scan that the passport refuses gives a Reading with verdict `refused` and no numbers.
     """
-    choices.check(image.acquisition if isinstance(image, Volume) else Acquisition())
+    read_as = route(image, choices.modality)
+    choices.check(facts_of(image), read_as.modality)
     if isinstance(image, SliceImage):
-        return _examine_picture(image, choices)
+        return _examine_picture(image, choices, read_as)
+    if read_as.modality == "t1":
+        return examine_t1(image, choices, read_as)
+    return _examine_dat(image, choices, read_as)
+
+
+def _examine_dat(image: Volume, choices: Choices, read_as: ReadAs) -> Examination:
     first = passport.inspect(image)
     if first.verdict == "refused":
-        return _refused(image, choices, first)
+        return _refused(image, choices, read_as, first)
     try:
         registration = space.register(image, manual=choices.manual)
     except UnsuitableError as error:
-        return _refused(image, choices, first, f"Registration is impossible: {error.what}")
+        return _refused(image, choices, read_as, first, f"Registration is impossible: {error.what}")
     second = passport.inspect(image, registration)
     if second.verdict == "refused":
-        return _refused(image, choices, second)
-    return _examine_registered(image, choices, registration, second)
+        return _refused(image, choices, read_as, second)
+    return _examine_registered(image, choices, read_as, registration, second)
 
 
 def reopen(image: Volume | SliceImage, reading: Reading) -> Examination:
@@ -178,7 +147,7 @@ def reopen(image: Volume | SliceImage, reading: Reading) -> Examination:
 
 
 def _examine_registered(
-    image: Volume, choices: Choices, registration: space.Registration, found: passport.Passport
+    image: Volume, choices: Choices, read_as: ReadAs, registration: space.Registration, found: passport.Passport
 ) -> Examination:
     person = parts.person(image.acquisition, choices.age, choices.sex)
     numbers = quant.quantify(
@@ -197,9 +166,10 @@ def _examine_registered(
     passport_part = parts.passport_part(found)
     verdict, why, disagreement = combine(results, passport_part, registration.accepted)
     maps = [made.part for made in evidence.values()]
-    reading = _reading(
+    reading = assemble(
         image,
         choices,
+        read_as,
         passport_part,
         registration=parts.registration(registration),
         quantification=QuantificationPart.model_validate(numbers.as_dict()),
@@ -228,56 +198,40 @@ def _evidence_reason(choices: Choices, networks: bool) -> dict[str, str]:
     return {"maps": "No installed network can be mapped."}
 
 
-NOT_READ = "The scan was refused before this part; see the passport."
 PICTURE = "A picture of one slice has no position, spacing or side; this part needs the scan itself (DICOM or NIfTI)."
 
 
-def _refused(image: Volume, choices: Choices, found: passport.Passport, why: str | None = None) -> Examination:
+def _refused(
+    image: Volume, choices: Choices, read_as: ReadAs, found: passport.Passport, why: str | None = None
+) -> Examination:
     part = parts.passport_part(found)
     reasons = [why] if why else list(part.reasons)
-    reading = _reading(
+    if read_as.known_from == "assumed" and passport.inspect_t1(image).verdict != "refused":
+        reasons.append(NOT_NUCLEAR)
+    reading = assemble(
         image,
         choices,
+        read_as,
         part,
         verdict="refused",
         verdict_reasons=reasons,
-        reasons=dict.fromkeys(("registration", "quantification", "readers", "maps"), NOT_READ),
+        reasons=dict.fromkeys(("registration", *DAT_PARTS), NOT_READ),
     )
     return Examination(reading, Images(scan=image, mni=None, template=None))
 
 
-def _examine_picture(image: SliceImage, choices: Choices) -> Examination:
+def _examine_picture(image: SliceImage, choices: Choices, read_as: ReadAs) -> Examination:
     part = parts.passport_part(passport.inspect(image))
     refused = part.verdict == "refused"
-    reading = _reading(
+    reading = assemble(
         image,
         choices,
+        read_as,
         part,
         verdict="refused" if refused else "uncertain",
         verdict_reasons=list(part.reasons)
         if refused
         else ["No installed reader takes a picture of one slice.", PICTURE],
-        reasons=dict.fromkeys(("registration", "quantification", "readers", "maps"), PICTURE),
+        reasons=dict.fromkeys(("registration", *(T1_PARTS if read_as.modality == "t1" else DAT_PARTS)), PICTURE),
     )
     return Examination(reading, image)
-
-
-def _reading(image: Volume | SliceImage, choices: Choices, found: PassportPart, **known: Any) -> Reading:
-    facts = image.acquisition if isinstance(image, Volume) else Acquisition()
-    filled: dict[str, Any] = {
-        "scan": parts.scan(image),
-        "passport": found,
-        "acquisition": parts.acquisition(image),
-        "person": parts.person(facts, choices.age, choices.sex),
-        "registration": None,
-        "quantification": None,
-        "readers": list[ReaderResult](),
-        "disagreement": None,
-        "maps": list[EvidenceMap](),
-        "warnings": list[str](),
-        "software": provenance.software(),
-        "created": provenance.now(),
-        **known,
-    }
-    filled["reasons"] = {"morphometry": "Morphometry is for T1 MRI.", **filled["reasons"]}
-    return Reading(**filled)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dopascope.reading.schema import Reading
-from dopascope.volume import SliceImage, Volume
+from dopascope.volume import LabelMap, SliceImage, Volume
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Images:
     """The template normal in the same units."""
     evidence: Mapping[str, Volume] = field(default_factory=dict)
     """Reader id -> evidence on MNI_2MM; positive speaks for reduced."""
+    brain: LabelMap | None = None
+    """Of a T1 MRI: 1 is brain, on the scan's own grid."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from dopascope import atlas, passport, space
 from dopascope.errors import UsageError
 from dopascope.reading import schema
 from dopascope.space import Registration
-from dopascope.volume import Acquisition, SliceImage, Source, Step, Volume
+from dopascope.space.pseudocolour import INTERVALS, grey_range
+from dopascope.volume import Acquisition, LabelMap, SliceImage, Source, Step, Volume
+
+COLOURS_SAY_NOTHING: Final = "Colours follow from grey values alone: they add no information."
 
 
 def source_of(image: Volume | SliceImage) -> Source:
@@ -134,6 +137,18 @@ def registration(found: Registration) -> schema.RegistrationPart:
 def _three(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in values)
     return x, y, z
+
+
+def pseudocolour(image: Volume, mask: LabelMap) -> schema.PseudocolourPart:
+    """The grey range of the brain, cut into the paper's number of intervals.
+
+    Raises:
+        UnsuitableError: the brain has one grey value only.
+    """
+    span = grey_range(image.data, mask.data > 0, where="the scan")
+    return schema.PseudocolourPart(
+        intervals=INTERVALS, low=span.low, high=span.high, voxels=span.voxels, meaning=COLOURS_SAY_NOTHING
+    )
 
 
 def in_reference_units(mni: Volume, reference_mean: float) -> Volume:

@@ -1,4 +1,4 @@
-"""The Reading: what one scan gave, as data. `reading.json` follows `dopascope.reading/1`.
+"""The Reading: what one scan gave, as data. `reading.json` follows `dopascope.reading/2`; those of /1 can be read too.
 
 A part that does not apply is null and `reasons` says why under its name. The JSON Schema that ships with the
 package is made from these classes; change one only together with the schema's number, its reader and
@@ -11,12 +11,16 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA: Final = "dopascope.reading/1"
+SCHEMA: Final = "dopascope.reading/2"
+"""/1 knew DaT alone: no null verdict, and neither `read_as` nor `brain`, `morphometry` and `pseudocolour`."""
 
 DISCLAIMER = "For research and education. Not a medical device."
 
 Verdict = Literal["normal", "reduced", "uncertain", "refused"]
+NO_VERDICT: Final = "no verdict"
+"""How pages and lists call a null verdict."""
 Interval = tuple[float, float]
+Modality = Literal["dat", "t1"]
 
 
 class Part(BaseModel):
@@ -45,6 +49,14 @@ class Scan(Part):
     grid: GridInfo | None = Field(description="null for a picture, which has no geometry")
     orientation_from: str
     assumed: list[str] = Field(description="everything the reader had to assume")
+
+
+class ReadAs(Part):
+    """Which examination the input was read as, and how that is known."""
+
+    modality: Modality
+    known_from: Literal["argument", "header", "assumed"]
+    assumed: str | None = Field(default=None, description="what was assumed, in words; null where nothing was")
 
 
 class PassportCheck(Part):
@@ -114,8 +126,8 @@ class RegistrationPart(Part):
     reasons: list[str]
     tilt_deg: tuple[float, float, float]
     scale: tuple[float, float, float]
-    shift_sd_mm: tuple[float, float, float]
-    tilt_sd_deg: tuple[float, float, float]
+    shift_sd_mm: tuple[float, float, float] | None = Field(description="null where the method gives none (T1)")
+    tilt_sd_deg: tuple[float, float, float] | None
     manual: ManualAdjustment | None
 
 
@@ -193,30 +205,93 @@ class EvidenceMap(Part):
     meaning: str
 
 
+class MaskCheck(Part):
+    """One condition that a brain mask fulfilled."""
+
+    name: str
+    value: float
+    expected: str
+    passed: bool
+
+
+class BrainPart(Part):
+    """The brain that a segmenter found, on the scan's own grid."""
+
+    model: str
+    model_sha256: str
+    definition: str
+    volume_ml: float
+    whole: bool = Field(description="whether the field of view holds the whole brain")
+    planes: list[str] = Field(description="planes whose slices were asked")
+    checks: list[MaskCheck]
+    file: str
+
+
+class Size(Part):
+    """A volume with its interval."""
+
+    ml: float
+    interval: Interval
+    interval_level: float = 0.95
+
+
+class MorphometryPart(Part):
+    """Volumes by the template's labels; they mean something only together with `method_id`."""
+
+    method_id: str
+    volumes: dict[str, Size]
+    indices: dict[str, Index]
+    interval_means: str
+    measured_on: str = Field(description="on whom the errors behind the intervals were measured")
+
+
+class PseudocolourPart(Part):
+    """How the brain's grey range was cut into colours; they add no information."""
+
+    intervals: int
+    low: float
+    high: float
+    voxels: int
+    meaning: str
+
+
 class Reading(Part):
     """One scan read: everything the report shows, and nothing it does not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="dopascope reading")
 
     # `schema` would hide BaseModel.schema, so the field has its own name and the JSON the contract's.
-    schema_id: Literal["dopascope.reading/1"] = Field(default=SCHEMA, alias="schema")
+    schema_id: Literal["dopascope.reading/1", "dopascope.reading/2"] = Field(default=SCHEMA, alias="schema")
     disclaimer: str = DISCLAIMER
     scan: Scan
+    read_as: ReadAs | None = Field(default=None, description="null in readings of /1, which are of DaT")
     passport: PassportPart
     acquisition: AcquisitionPart
     person: Person
     registration: RegistrationPart | None
     quantification: QuantificationPart | None
     readers: list[ReaderResult]
-    verdict: Verdict
+    verdict: Verdict | None = Field(description="null where the examination cannot answer the question (T1 MRI)")
     verdict_reasons: list[str]
     disagreement: str | None = Field(description="null when all readers with an answer agree")
     maps: list[EvidenceMap]
-    morphometry: None = Field(default=None, description="T1 MRI only")
+    brain: BrainPart | None = Field(default=None, description="T1 MRI only")
+    morphometry: MorphometryPart | None = Field(default=None, description="T1 MRI only")
+    pseudocolour: PseudocolourPart | None = Field(default=None, description="T1 MRI only")
     reasons: dict[str, str] = Field(description="for every part above that is null or empty: why")
     warnings: list[str]
     software: dict[str, str]
     created: str
+
+    @property
+    def word(self) -> str:
+        """The verdict as one word or two, for pages and lists."""
+        return self.verdict or NO_VERDICT
+
+    @property
+    def is_t1(self) -> bool:
+        """Whether it was read as a T1-weighted MRI."""
+        return self.read_as is not None and self.read_as.modality == "t1"
 
     def to_json(self) -> str:
         """The reading as indented JSON text, field names as in the contract."""

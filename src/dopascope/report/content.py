@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from dopascope.reading.assemble import DAT_PARTS, T1_PARTS
 from dopascope.reading.schema import (
     AcquisitionPart,
     Grade,
+    Index,
     QuantificationPart,
+    ReadAs,
     ReaderResult,
     Reading,
     Region,
@@ -100,7 +103,9 @@ def title(reading: Reading) -> str:
     """The report's heading; what was refused is not called by the name of what it claims to be."""
     if reading.verdict == "refused":
         return "Image that was not read"
-    modality = {"NM": "Dopamine transporter SPECT", "MR": "Brain MRI"}
+    if reading.is_t1:
+        return "T1-weighted MRI of the brain"
+    modality = {"NM": "Dopamine transporter SPECT"}
     return modality.get(reading.scan.modality or "", "Dopamine transporter image" if reading.scan.grid else "Picture")
 
 
@@ -177,9 +182,14 @@ def scale_ticks(top: float, count: int = 5) -> tuple[tuple[str, float], ...]:
 
 
 def index_rows(numbers: QuantificationPart) -> tuple[tuple[str, ...], ...]:
+    """`plain_index_rows` of binding ratios."""
+    return plain_index_rows(numbers.indices)
+
+
+def plain_index_rows(indices: Mapping[str, Index]) -> tuple[tuple[str, ...], ...]:
     """Name, value with unit, interval, definition or the reason why there is no value."""
     rows = []
-    for name, one in numbers.indices.items():
+    for name, one in indices.items():
         digits = 1 if one.unit == "%" else 2
         value = number(one.value, digits) if one.value is None else f"{number(one.value, digits)} {one.unit}".rstrip()
         definition = one.definition if one.reason is None else f"{one.definition} ({one.reason})"
@@ -242,16 +252,16 @@ def registration_facts(found: RegistrationPart) -> Facts:
         ("Verdict", "accepted" if found.accepted else "NOT ACCEPTED"),
         *(("Reason", reason) for reason in found.reasons),
         ("Tilt x, y, z", wording.triple(found.tilt_deg, 1, "°")),
-        ("its SD", wording.triple(found.tilt_sd_deg, 2, "°")),
+        *([("its SD", wording.triple(found.tilt_sd_deg, 2, "°"))] if found.tilt_sd_deg else []),
         ("Scale x, y, z", wording.triple(found.scale, 3, "")),
-        ("Shift SD x, y, z", wording.triple(found.shift_sd_mm, 2, "mm")),
+        *([("Shift SD x, y, z", wording.triple(found.shift_sd_mm, 2, "mm"))] if found.shift_sd_mm else []),
         ("Template", found.template),
         ("Method", found.method),
     ]
     if found.manual:
         moved = wording.triple(found.manual.shift_mm, 1, "mm")
         facts.append(("Moved by hand", f"{moved}; turned {wording.triple(found.manual.rotate_deg, 1, '°')}"))
-    else:
+    elif found.shift_sd_mm:
         facts.append(("Moved by hand", "no"))
     return tuple(facts)
 
@@ -261,11 +271,23 @@ def matrix_rows(matrix: list[list[float]]) -> tuple[str, ...]:
     return tuple("  ".join(number(value, 3) for value in row) for row in matrix)
 
 
-def scan_facts(scan: Scan) -> Facts:
-    """The input: format, files, grid, how orientation is known."""
+EXAMINATIONS: Final = {"dat": "dopamine transporter SPECT", "t1": "T1-weighted MRI"}
+KNOWN_FROM: Final = {"argument": "as was asked for", "header": "by the header", "assumed": "assumed"}
+
+
+def assumed(reading: Reading) -> tuple[str, ...]:
+    """All that had to be assumed to read the scan."""
+    how = reading.read_as.assumed if reading.read_as else None
+    return (*reading.scan.assumed, *([how] if how else []))
+
+
+def scan_facts(scan: Scan, read_as: ReadAs | None) -> Facts:
+    """The input: format, files, grid, how orientation is known, and what it was read as."""
     grid = scan.grid
     facts = [("File", scan.source), ("Format", scan.format), ("Files", str(scan.files))]
     facts.append(("Modality", scan.modality or NOT_STATED))
+    if read_as:
+        facts.append(("Read as", f"{EXAMINATIONS[read_as.modality]}, {KNOWN_FROM[read_as.known_from]}"))
     if grid:
         facts.append(("Matrix", " × ".join(str(n) for n in grid.shape)))
         facts.append(("Voxel", " × ".join(number(s) for s in grid.spacing_mm) + " mm"))
@@ -285,15 +307,19 @@ def person_facts(reading: Reading) -> Facts:
     return (("Age", age), ("Sex", f"{person.sex}, from {person.sex_from}" if person.sex else NOT_STATED))
 
 
-def acquisition_facts(made: AcquisitionPart) -> Facts:
-    """Everything the header may say; what it does not say is `not stated`."""
+def acquisition_facts(made: AcquisitionPart, *, t1: bool = False) -> Facts:
+    """Everything the header may say; what it does not say is `not stated`. Of a T1 MRI without what is nuclear."""
 
     def measured(value: float | None, unit: str) -> str:
         return NOT_STATED if value is None else f"{wording.significant(value)} {unit}"
 
+    machine = " ".join(filter(None, (made.manufacturer, made.model))) or NOT_STATED
+    kind = ("Image type", ", ".join(made.image_type) or NOT_STATED)
+    if t1:
+        return (kind, ("Scanner", machine))
     return (
-        ("Image type", ", ".join(made.image_type) or NOT_STATED),
-        ("Camera", " ".join(filter(None, (made.manufacturer, made.model))) or NOT_STATED),
+        kind,
+        ("Camera", machine),
         ("Radiopharmaceutical", made.radiopharmaceutical or NOT_STATED),
         ("Radionuclide", made.radionuclide or NOT_STATED),
         ("Activity", measured(made.activity_mbq, "MBq")),
@@ -312,6 +338,8 @@ def acquisition_facts(made: AcquisitionPart) -> Facts:
 def hashes(reading: Reading) -> Iterator[tuple[str, str]]:
     """What was read and with what, by SHA-256."""
     yield "Scan", reading.scan.sha256 or "none: the image was given in memory"
+    if reading.brain:
+        yield reading.brain.model, reading.brain.model_sha256
     for one in reading.readers:
         if one.model_sha256:
             yield one.id, one.model_sha256
@@ -323,9 +351,10 @@ def short_hash(digest: str) -> str:
 
 
 def missing_parts(reading: Reading) -> Facts:
-    """The parts that do not apply, those with the same reason together; morphometry is never in a DaT report."""
+    """The parts that do not apply, those with the same reason together; not those of the other examination."""
     parts: dict[str, list[str]] = {}
+    others = (*DAT_PARTS, "verdict") if reading.is_t1 else T1_PARTS
     for name, why in reading.reasons.items():
-        if name != "morphometry":
+        if name not in others:
             parts.setdefault(why, []).append(wording.plain(name))
     return tuple((", ".join(names).capitalize(), why) for why, names in parts.items())

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.reading.images import Examination, Images
-from dopascope.report import tiles
+from dopascope.report import t1_figures, tiles
+from dopascope.report.t1_figures import T1Figures
 from dopascope.report.tiles import Plane, Tile
 from dopascope.space import canonical, views
 from dopascope.volume import MNI_2MM, SliceImage, Volume
@@ -61,6 +62,8 @@ class Figures:
     registration: Strip | None = None
     stored: Strip | None = None
     """The scan as it came, or the picture."""
+    t1: T1Figures | None = None
+    """Of a T1 MRI whose brain was found."""
 
 
 def draw(examination: Examination) -> Figures:
@@ -68,11 +71,16 @@ def draw(examination: Examination) -> Figures:
     images = examination.images
     if isinstance(images, SliceImage):
         return Figures(stored=Strip("The picture as stored", (picture(images),)))
+    reading = examination.reading
+    if reading.is_t1 and reading.verdict != "refused":
+        t1 = t1_figures.draw(images, reading.registration, reading.pseudocolour)
+        if t1 is not None:
+            return Figures(t1=t1)
     stored = registration = None
-    if images.mni is None or examination.reading.verdict == "refused":
-        stored = Strip("The scan as stored", tuple(stored_planes(images.scan)))
+    if images.mni is None or reading.verdict == "refused":
+        stored = Strip("The scan as stored", tuple(stored_planes(images.scan, grey=reading.is_t1)))
     if images.mni is not None:
-        numbers = examination.reading.quantification
+        numbers = reading.quantification
         outlined = tuple(registration_check(images.mni, numbers.reference_region if numbers else ""))
         registration = Strip("Template outlines on the scan (grey: square root of the uptake)", outlined)
     if images.mni is None or stored:
@@ -90,8 +98,10 @@ def thumbnail(examination: Examination) -> Tile:
     images = examination.images
     if isinstance(images, SliceImage):
         return picture(images)
+    if found := t1_figures.thumbnail(images):
+        return found
     if images.mni is None or examination.reading.verdict == "refused":
-        return next(stored_planes(images.scan))
+        return next(stored_planes(images.scan, grey=examination.reading.is_t1))
     return slab(images.mni)
 
 
@@ -105,7 +115,7 @@ def slice_rows(images: Images) -> Iterator[Strip]:
 def _thick_slice(name: str, volume: Volume, first: int) -> Tile:
     z = MNI_2MM.to_world([0, 0, first + (SLICE_STEP - 1) / 2])[2]
     plane = volume.data[CROP[0], CROP[1], first : first + SLICE_STEP].mean(axis=2)
-    label = f"z {_signed(z)} mm"
+    label = f"z {tiles.signed(z)} mm"
     return _hot(plane, label, f"{name}, axial slice at {label}, subject's right on the left")
 
 
@@ -123,10 +133,12 @@ def striatal_planes(volume: Volume) -> Iterator[Tile]:
     data, (ci, cj, ck) = volume.data, CROP
     flat = views.projections(volume)
     right_left, front_back = ("R", "L"), ("A", "P")
-    yield _hot(data[ci, cj, k], f"axial z {_signed(z)}", "Axial plane through the striatum", right_left)
-    yield _hot(data[ci, j, ck], f"coronal y {_signed(y)}", "Coronal plane through the striatum", right_left)
-    yield _hot(data[right, cj, ck], f"right x {_signed(x)}", "Sagittal plane through the right putamen", front_back)
-    yield _hot(data[left, cj, ck], f"left x {_signed(-x)}", "Sagittal plane through the left putamen", front_back)
+    yield _hot(data[ci, cj, k], f"axial z {tiles.signed(z)}", "Axial plane through the striatum", right_left)
+    yield _hot(data[ci, j, ck], f"coronal y {tiles.signed(y)}", "Coronal plane through the striatum", right_left)
+    yield _hot(
+        data[right, cj, ck], f"right x {tiles.signed(x)}", "Sagittal plane through the right putamen", front_back
+    )
+    yield _hot(data[left, cj, ck], f"left x {tiles.signed(-x)}", "Sagittal plane through the left putamen", front_back)
     yield _hot(flat["coronal"][ci, ck], "maximum, from the front", "Maximum projection seen from the front", right_left)
     yield _hot(flat["axial"][ci, cj], "maximum, from below", "Maximum projection seen from below", right_left)
 
@@ -170,7 +182,7 @@ def _outline_masks(reference: str) -> dict[str, NDArray[np.float32]]:
     return masks
 
 
-def stored_planes(scan: Volume) -> Iterator[Tile]:
+def stored_planes(scan: Volume, *, grey: bool = False) -> Iterator[Tile]:
     """The middle planes of the scan on its own grid, each axis as near to the anatomical one as it gets."""
     upright = canonical(scan)
     i, j, k = (n // 2 for n in upright.grid.shape)
@@ -185,7 +197,7 @@ def stored_planes(scan: Volume) -> Iterator[Tile]:
     for (name, _, spacing, sides), plane in zip(cuts, shown, strict=True):
         small, pixel = _fitted(plane, spacing)
         label = f"{name}, middle plane"
-        image = tiles.hot(tiles.scaled(small, pixel), top, sides)
+        image = (tiles.grey if grey else tiles.hot)(tiles.scaled(small, pixel), top, sides)
         yield _tile(image, label, f"The scan as stored, {label}", _millimetres(plane, spacing))
 
 
@@ -227,7 +239,3 @@ def _hot(plane: NDArray[np.floating[Any]], label: str, alt: str, sides: tuple[st
 def _tile(image: Any, label: str, alt: str, size_mm: tuple[float, float] | None = None) -> Tile:
     width, height = size_mm or (image.width / tiles.PIXELS_PER_MM, image.height / tiles.PIXELS_PER_MM)
     return Tile(label, alt, image, width, height)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.0f}".replace("+0", "0").replace("-", "−")

@@ -10,6 +10,7 @@ from typing import Final
 from dopascope import provenance
 from dopascope.errors import DopascopeError, UsageError
 from dopascope.reading.images import Examination, Images
+from dopascope.reading.t1 import MASK_FILE
 from dopascope.report import figures
 
 FORMATS: Final = {"pdf": "report.pdf", "html": "report.html", "json": "reading.json"}
@@ -56,15 +57,21 @@ def write(
 
 
 def _write_maps(examination: Examination, out_dir: Path) -> dict[str, Path]:
-    """The evidence maps that the reading names a file for, as NIfTI on the MNI grid."""
+    """The maps that the reading names a file for, as NIfTI: evidence on the MNI grid, a brain mask on the scan's."""
     if not isinstance(examination.images, Images):
         return {}
     from dopascope import formats
 
-    written = {}
+    written: dict[str, Path] = {}
     # An earlier reading's maps would stand beside this one's report as if they were its own.
-    for stale in out_dir.glob("evidence-*.nii.gz"):
+    for stale in (*out_dir.glob("evidence-*.nii.gz"), *out_dir.glob(MASK_FILE)):
         stale.unlink()
+    brain = examination.images.brain
+    if examination.reading.brain is not None and brain is not None:
+        written["brain mask"] = out_dir / examination.reading.brain.file
+        with _told_in_our_words(written["brain mask"]):
+            out_dir.mkdir(parents=True, exist_ok=True)
+            formats.save_nifti(brain, written["brain mask"])
     for part in examination.reading.maps:
         if part.file is not None and part.reader in examination.images.evidence:
             written[f"map of {part.reader}"] = out_dir / part.file

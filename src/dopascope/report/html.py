@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dopascope.reading.images import Examination
 from dopascope.reading.schema import DISCLAIMER
-from dopascope.report import colour, content, figures, tiles, wording
+from dopascope.report import colour, content, figures, t1_content, tiles, wording
 from dopascope.volume import SliceImage
 
 if TYPE_CHECKING:
@@ -25,17 +25,18 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
     numbers = None if refused else reading.quantification
     return (
         environment()
-        .get_template("report.html.j2")
+        .get_template("report_t1.html.j2" if reading.is_t1 else "report.html.j2")
         .render(
             r=reading,
             q=numbers,
             refused=refused,
             picture=isinstance(examination.images, SliceImage),
             title=content.title(reading),
-            headline=wording.HEADLINES[reading.verdict],
+            headline=wording.HEADLINES[reading.word],
             moment=wording.moment(reading.created),
             short_hash=content.short_hash(reading.scan.sha256),
             figures=drawn,
+            t1=_with_css(t1_content.of(reading, drawn.t1)),
             readers=content.reader_rows(reading),
             ratios=content.ratio_table(numbers) if numbers else None,
             indices=content.index_rows(numbers) if numbers else (),
@@ -43,9 +44,10 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
             matrix=content.matrix_rows(reading.registration.mni_to_scan) if reading.registration else (),
             passport_reasons=content.passport_reasons(reading),
             passport=content.passport_rows(reading),
-            scan_facts=content.scan_facts(reading.scan),
+            scan_facts=content.scan_facts(reading.scan, reading.read_as),
+            assumed=content.assumed(reading),
             person_facts=content.person_facts(reading),
-            acquisition=content.acquisition_facts(reading.acquisition),
+            acquisition=content.acquisition_facts(reading.acquisition, t1=reading.is_t1),
             missing=content.missing_parts(reading),
             method=wording.method_sentences(reading),
             limits=wording.limits(reading),
@@ -60,7 +62,7 @@ def render_index(
     lines: Sequence[tuple[IndexEntry, str]], *, title: str, made: Sequence[str], next_steps: Sequence[Sequence[str]]
 ) -> str:
     """The page that lists many readings, each with the link to its report."""
-    verdicts: Counter[str] = Counter(entry.reading.verdict for entry, _ in lines)
+    verdicts: Counter[str] = Counter(entry.reading.word for entry, _ in lines)
     return (
         environment()
         .get_template("index.html.j2")
@@ -75,6 +77,13 @@ def render_index(
     )
 
 
+def _with_css(found: t1_content.T1Content | None) -> dict[str, Any] | None:
+    """The tables of a T1 MRI with their colours as style sheets write them."""
+    if found is None:
+        return None
+    return {**vars(found), "legend": [(name, css(rgb)) for name, rgb in found.legend]}
+
+
 @cache
 def _fixed() -> dict[str, Any]:
     return {
@@ -82,12 +91,13 @@ def _fixed() -> dict[str, Any]:
         "display_top": wording.significant(figures.DISPLAY_TOP),
         "colour_bar": tiles.colour_bar(),
         "scale_ticks": content.scale_ticks(figures.DISPLAY_TOP),
-        "outline_colours": [(name, _css(rgb)) for name, rgb in colour.OUTLINES.items()],
-        "evidence_colours": [_css(colour.SPEAKS_FOR_REDUCED), _css(colour.SPEAKS_FOR_NORMAL)],
+        "outline_colours": [(name, css(rgb)) for name, rgb in colour.OUTLINES.items()],
+        "evidence_colours": [css(colour.SPEAKS_FOR_REDUCED), css(colour.SPEAKS_FOR_NORMAL)],
     }
 
 
-def _css(rgb: tuple[int, int, int]) -> str:
+def css(rgb: tuple[int, int, int]) -> str:
+    """A colour as style sheets write it."""
     return "#{:02x}{:02x}{:02x}".format(*rgb)
 
 

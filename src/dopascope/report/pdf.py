@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ from reportlab.lib.colors import HexColor
 from reportlab.platypus import (
     CondPageBreak,
     Flowable,
-    KeepInFrame,
     KeepTogether,
     Paragraph,
     Spacer,
@@ -22,45 +21,24 @@ from dopascope.reading.schema import DISCLAIMER, QuantificationPart, Reading
 from dopascope.report import colour, content, figures, tiles, wording
 from dopascope.report import pdf_text as words
 from dopascope.report.pdf_drawing import BarChart, Film, Keys, ScaleBar, TickRow
+from dopascope.report.pdf_t1 import t1_pages
+from dopascope.report.pdf_tables import (
+    LINES,
+    RULED,
+    TIGHT,
+    TONES,
+    WIDTH,
+    badge,
+    badge_markup,
+    column_heads,
+    pairs,
+    two_columns,
+)
 from dopascope.report.pdf_text import MM, markup, text
 from dopascope.volume import SliceImage
 
-WIDTH: Final = 186 * MM
-
 ROOM: Final = 22 * MM
 """A section begins only where its heading and its first lines have this much room."""
-TALLEST: Final = 250 * MM
-"""Height that two columns side by side may take: a page less its margins."""
-
-TONES: Final = {
-    "normal": ("#1d6f4a", "#e8f4ee"),
-    "reduced": ("#a3281f", "#fbeceb"),
-    "uncertain": ("#8a5a00", "#fdf4e0"),
-    "refused": ("#4a4f59", "#eceef1"),
-}
-"""Ink and wash of the verdict box."""
-
-BADGES: Final = {
-    **{word: tone[0] for word, tone in TONES.items()},
-    "refused": "#a3281f",
-    "in-distribution": "#1d6f4a",
-    "unusual": "#8a5a00",
-    "not stated": "#56606d",
-}
-
-RULED: Final = [
-    ("VALIGN", (0, 0), (-1, -1), "TOP"),
-    ("LEFTPADDING", (0, 0), (-1, -1), 0),
-    ("RIGHTPADDING", (0, 0), (-1, -1), 6),
-    ("TOPPADDING", (0, 0), (-1, -1), 1.6),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 1.8),
-]
-TIGHT: Final = [*RULED, ("TOPPADDING", (0, 0), (-1, -1), 0.5), ("BOTTOMPADDING", (0, 0), (-1, -1), 0.9)]
-LINES: Final = [
-    *RULED,
-    ("LINEBELOW", (0, 0), (-1, 0), 0.6, words.SOFT),
-    ("LINEBELOW", (0, 1), (-1, -2), 0.3, words.LINE),
-]
 
 
 def render(examination: Examination, drawn: figures.Figures, *, compress: bool = True) -> bytes:
@@ -78,6 +56,16 @@ def _story(examination: Examination, drawn: figures.Figures) -> Iterator[Flowabl
     reading = examination.reading
     refused = reading.verdict == "refused"
     yield _header(reading)
+    if reading.is_t1:
+        yield from _facts(reading)
+        yield from _passport(reading)
+        yield from _verdict(reading)
+        yield from t1_pages(reading, drawn.t1)
+        if drawn.t1 is None:
+            yield from _films(examination, drawn)
+        yield from _prose(reading)
+        yield from _provenance(reading, refused)
+        return
     yield from _verdict(reading)
     yield from _films(examination, drawn)
     if reading.quantification and not refused:
@@ -101,19 +89,19 @@ def _header(reading: Reading) -> Flowable:
         ("File", text(reading.scan.source)),
         ("SHA-256", text(content.short_hash(reading.scan.sha256), words.CODE)),
         ("Read on", text(wording.moment(reading.created))),
-        ("Passport", _badge(reading.passport.verdict)),
+        ("Passport", badge(reading.passport.verdict)),
     )
     right = Table([[text(name, words.HEAD_RIGHT), value] for name, value in facts], [18 * MM, 50 * MM], style=TIGHT)
-    return _beside(left, [right], (118, 68), [*TIGHT, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
+    return two_columns(left, [right], (118, 68), [*TIGHT, ("VALIGN", (0, 0), (-1, -1), "BOTTOM")])
 
 
 def _verdict(reading: Reading) -> Iterator[Flowable]:
-    ink, wash = TONES[reading.verdict]
+    ink, wash = TONES[reading.word]
     refused = reading.verdict == "refused"
-    symbol = f'<font size="17">{markup(wording.SYMBOLS[reading.verdict])}</font>'
+    symbol = f'<font size="17">{markup(wording.SYMBOLS[reading.word])}</font>'
     said: list[Flowable] = [
-        Paragraph(f'<font color="{ink}">{symbol} {reading.verdict.capitalize()}</font>', words.VERDICT),
-        text(wording.HEADLINES[reading.verdict], words.SAYS),
+        Paragraph(f'<font color="{ink}">{symbol} {reading.word.capitalize()}</font>', words.VERDICT),
+        text(wording.HEADLINES[reading.word], words.SAYS),
         Spacer(1, 3),
     ]
     said += [text(f"• {reason}", words.LOUD if refused else words.BODY) for reason in reading.verdict_reasons]
@@ -127,7 +115,7 @@ def _verdict(reading: Reading) -> Iterator[Flowable]:
         ("BOTTOMPADDING", (0, 0), (-1, -1), 6),
     ]
     yield Spacer(1, 4)
-    yield _beside(said, beside, (78, 108) if beside else (180, 6), style)
+    yield two_columns(said, beside, (78, 108) if beside else (180, 6), style)
     if reading.disagreement:
         yield Spacer(1, 3)
         yield _alarm(reading.disagreement)
@@ -143,10 +131,10 @@ def _alarm(disagreement: str) -> Flowable:
 
 def _reader_table(reading: Reading) -> Flowable:
     rows = [
-        [text(one.title), _badge(one.verdict), text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
+        [text(one.title), badge(one.verdict), text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
         for one in content.reader_rows(reading)
     ]
-    heads = _heads("Reader", "Says", ">p (reduced)", ">Interval")
+    heads = column_heads("Reader", "Says", ">p (reduced)", ">Interval")
     return Table([heads, *rows], [47 * MM, 18 * MM, 17 * MM, 22 * MM], style=LINES)
 
 
@@ -187,7 +175,7 @@ def _ratios(numbers: QuantificationPart) -> Iterator[Flowable]:
             [text(name), text(value, words.RIGHT), text(interval, words.RIGHT), text(definition)]
             for name, value, interval, definition in indices
         ]
-        heads = _heads("Index", ">Value", ">Interval", "Definition")
+        heads = column_heads("Index", ">Value", ">Interval", "Definition")
         style = [*LINES, *TIGHT]
         widths = [47 * MM, 15 * MM, 24 * MM, 100 * MM]
         yield KeepTogether([Spacer(1, 3), Table([heads, *rows], widths, style=style, repeatRows=1)])
@@ -197,7 +185,7 @@ def _ratio_rows(table: content.RatioTable) -> Flowable:
     compared = [">Expected", ">z", ">of expected"] if table.compared else []
     fixed = [32, 11, 14, 26] + ([16, 13, 18] if compared else [])
     bar_width = WIDTH - sum(fixed) * MM - 6
-    heads = _heads("Specific binding ratio", "Side", ">SBR", f">{table.level} interval", *compared)
+    heads = column_heads("Specific binding ratio", "Side", ">SBR", f">{table.level} interval", *compared)
     rows: list[list[Any]] = [[*heads, TickRow(table.ticks, bar_width)]]
     style = [*RULED, *TIGHT, LINES[len(RULED)], ("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
     previous = ""
@@ -229,8 +217,8 @@ def _readers(reading: Reading) -> Iterator[Flowable]:
             *([text(one.reason, words.NOTE)] if one.reason else []),
         ]
         chance = [text(one.probability, words.RIGHT), text(one.interval, words.RIGHT)]
-        body.append([title, _badge(one.verdict), *chance, text(one.votes), last])
-    heads = _heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
+        body.append([title, badge(one.verdict), *chance, text(one.votes), last])
+    heads = column_heads("Reader", "Verdict", ">p (reduced)", ">Interval", "Votes", "Calibration")
     yield Table([heads, *body], [47 * MM, 18 * MM, 16 * MM, 23 * MM, 38 * MM, 44 * MM], style=LINES, repeatRows=1)
     for one in rows:
         if one.grades:
@@ -239,7 +227,7 @@ def _readers(reading: Reading) -> Iterator[Flowable]:
 
 
 def _grades(one: content.ReaderRow) -> Flowable:
-    heads = _heads(f"Grades: {one.id}", *(f"|{grade}" for grade in content.GRADES))
+    heads = column_heads(f"Grades: {one.id}", *(f"|{grade}" for grade in content.GRADES))
     style = [*LINES]
     body = []
     for line, row in enumerate(one.grades, start=1):
@@ -275,36 +263,36 @@ def _checked(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
     if drawn.registration:
         right += [Film(drawn.registration, tallest=115.0), Keys(list(colour.OUTLINES.items()))]
     if reading.registration:
-        right.append(_pairs(content.registration_facts(reading.registration), 24, 92))
+        right.append(pairs(content.registration_facts(reading.registration), 24, 92))
     yield Spacer(1, 5)
-    yield _beside(left, right, (62, 124), RULED)
+    yield two_columns(left, right, (62, 124), RULED)
 
 
 def _passport(reading: Reading) -> Iterator[Flowable]:
     yield CondPageBreak(ROOM)
-    yield Paragraph(f"Passport: {_badge_markup(reading.passport.verdict)}", words.SECTION)
+    yield Paragraph(f"Passport: {badge_markup(reading.passport.verdict)}", words.SECTION)
     for reason in content.passport_reasons(reading):
         yield text(f"• {reason}")
     rows = [
-        [text(name), text(value), text(expected), _badge(verdict), text(explanation, words.NOTE)]
+        [text(name), text(value), text(expected), badge(verdict), text(explanation, words.NOTE)]
         for name, value, expected, verdict, explanation in content.passport_rows(reading)
     ]
     if rows:
-        heads = _heads("Check", "Value", "Expected", "Verdict", "Explanation")
+        heads = column_heads("Check", "Value", "Expected", "Verdict", "Explanation")
         widths = [30 * MM, 34 * MM, 31 * MM, 25 * MM, 66 * MM]
         yield Table([heads, *rows], widths, style=[*LINES, *TIGHT], repeatRows=1)
 
 
 def _facts(reading: Reading) -> Iterator[Flowable]:
     left: list[Any] = [text("Scan and person", words.SECTION)]
-    left.append(_pairs(content.scan_facts(reading.scan) + content.person_facts(reading), 28, 60))
-    for line in reading.scan.assumed:
+    left.append(pairs(content.scan_facts(reading.scan, reading.read_as) + content.person_facts(reading), 28, 60))
+    for line in content.assumed(reading):
         ink = TONES["uncertain"][0]
         left.append(Paragraph(f'<font color="{ink}"><b>ASSUMED</b></font> {markup(line)}', words.BODY))
     right = [text("Acquisition, from the header", words.SECTION)]
-    right.append(_pairs(content.acquisition_facts(reading.acquisition), 34, 56))
+    right.append(pairs(content.acquisition_facts(reading.acquisition, t1=reading.is_t1), 34, 56))
     yield Spacer(1, 5)
-    yield _beside(left, right, (93, 93), RULED)
+    yield two_columns(left, right, (93, 93), RULED)
 
 
 def _prose(reading: Reading) -> Iterator[Flowable]:
@@ -313,7 +301,7 @@ def _prose(reading: Reading) -> Iterator[Flowable]:
         yield from (text(f"• {warning}") for warning in reading.warnings)
     if missing := content.missing_parts(reading):
         yield text("Not in this report, and why", words.SECTION)
-        yield _pairs(missing, 52, 130)
+        yield pairs(missing, 52, 130)
     for name, sentences in (("Method", wording.method_sentences(reading)), ("Limits", wording.limits(reading))):
         yield CondPageBreak(ROOM)
         yield text(name, words.SECTION)
@@ -334,29 +322,3 @@ def _provenance(reading: Reading, refused: bool) -> Iterator[Flowable]:
         yield text(f"MNI to scan in mm, row by row: {lines}", words.NOTE)
     software = ", ".join(f"{name} {version}" for name, version in reading.software.items())
     yield text(f"Software: {software}. Reading format {reading.schema_id}.", words.NOTE)
-
-
-def _beside(left: list[Any], right: list[Any], widths_mm: tuple[float, float], style: list[Any]) -> Flowable:
-    """Two columns that stay on one page: what would be taller is drawn smaller."""
-    columns = zip((left, right), widths_mm, strict=True)
-    cells = [KeepInFrame(width * MM - 6, TALLEST, column, mode="shrink") for column, width in columns]
-    return Table([cells], [width * MM for width in widths_mm], style=style)
-
-
-def _heads(*names: str) -> list[Paragraph]:
-    """Column heads; `>` before a name sets it to the right, `|` to the middle."""
-    styles = {">": words.HEAD_RIGHT, "|": words.HEAD_CENTRE}
-    return [text(name.lstrip(">|"), styles.get(name[:1], words.HEAD)) for name in names]
-
-
-def _pairs(facts: Sequence[tuple[str, str]], left_mm: float, right_mm: float) -> Flowable:
-    rows = [[text(name, words.SOFT_BODY), text(value)] for name, value in facts]
-    return Table(rows, [left_mm * MM, right_mm * MM], style=TIGHT, hAlign="LEFT")
-
-
-def _badge(word: str) -> Paragraph:
-    return Paragraph(_badge_markup(word), words.BODY)
-
-
-def _badge_markup(word: str) -> str:
-    return f'<font color="{BADGES[word]}"><b>{markup(wording.SYMBOLS[word])} {markup(word)}</b></font>'

@@ -16,7 +16,7 @@ from dopascope.report import pdf_text as words
 from dopascope.report import selftest as content
 from dopascope.report import wording
 from dopascope.report.charts import Chart, Series
-from dopascope.report.pdf import LINES, RULED, TIGHT, TONES, WIDTH
+from dopascope.report.pdf_tables import LINES, RULED, TIGHT, TONES, WIDTH
 from dopascope.report.pdf_text import MM, markup, text
 from dopascope.report.selftest_plots import plots
 

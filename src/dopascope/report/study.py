@@ -22,6 +22,7 @@ FIGURES: Final = {
     "auroc": "AUROC",
     "log_loss": "Log loss",
     "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "mcc": "MCC",
@@ -42,6 +43,7 @@ def write(run: Path) -> Path:
 def render(run: Run) -> str:
     """The page: self-contained, no script, nothing fetched."""
     pooled = run.metrics["pooled"]
+    modality = run.metrics.get("modality", "dat")
     return (
         html.environment()
         .get_template("study.html.j2")
@@ -51,7 +53,14 @@ def render(run: Run) -> str:
             moment=wording.moment(run.environment["created"]),
             headline=study_words.headline(pooled),
             baselines=study_words.beside(pooled),
-            flow=study_words.data_flow(run.plan),
+            modality=modality,
+            two_aurocs=study_words.two_aurocs(pooled),
+            nulls=[study_words.matched_null(one) for one in run.metrics.get("matched_nulls", [])],
+            classed=[
+                (one, study_words.classes_headline(one), study_words.classes(one))
+                for one in run.metrics.get("classes", [])
+            ],
+            flow=study_words.data_flow(run.plan, modality),
             networks=study_words.architectures(run.plan),
             trainings=study_words.trainings(run),
             assumed=list(run.plan.get("assumed", {}).items()),
@@ -70,7 +79,7 @@ def render(run: Run) -> str:
             grades=[study_words.grade(one) for one in run.metrics.get("grades", [])],
             seeds=study_words.seed_noise(run.metrics["seed_noise"]),
             plots=all_plots(run, run.metrics["positive"]),
-            errors=_errors(run),
+            errors=_errors(run, modality),
             total_errors=run.errors.total,
             paper=study_words.paper(run),
             methods=study_words.methods(run),
@@ -118,13 +127,14 @@ class Shown:
     lower_putamen: float
 
 
-def _errors(run: Run) -> list[Shown]:
+def _errors(run: Run, modality: str) -> list[Shown]:
     found = []
     errors = run.errors
     for at, picture in enumerate(errors.pictures):
         kind = "false negative" if errors.positive[at] else "false positive"
         plane = tiles.scaled(tiles.radiological(picture), SLAB_SPACING)
-        image = tiles.hot(plane, DISPLAY_TOP, ("R", "L"))
+        drawn = {"dat": tiles.hot, "t1": tiles.grey}[modality]
+        image = drawn(plane, DISPLAY_TOP, ("R", "L"))
         tile = Tile("", f"axial slab, {kind}", image, 182.0, 0.0)
         found.append(
             Shown(

@@ -54,7 +54,8 @@ def all_plots(run: Run, positive: list[str]) -> list[Plot]:
     return found
 
 
-def _axes(title: str, x: str, y: str) -> Any:
+def axes_of(title: str, x: str, y: str) -> Any:
+    """Axes of a new plot in the page's style."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.6, 3.9), dpi=110, layout="constrained")
@@ -68,14 +69,15 @@ def _axes(title: str, x: str, y: str) -> Any:
     return axes
 
 
-def _png(axes: Any) -> bytes:
+def png_of(axes: Any) -> bytes:
+    """The plot of these axes."""
     stream = io.BytesIO()
     axes.figure.savefig(stream, format="png")
     return stream.getvalue()
 
 
 def _roc(run: Run, positive: list[str]) -> Plot:
-    axes = _axes("ROC", "1 - specificity", "sensitivity")
+    axes = axes_of("ROC", "1 - specificity", "sensitivity")
     told = []
     parts: list[tuple[str, Answers]] = [("test", run.tested)]
     training = _not_final(run.trained)
@@ -92,7 +94,7 @@ def _roc(run: Run, positive: list[str]) -> Plot:
     nested = bool(run.plan["validation"].get("inner"))
     what = "out of inner folds" if nested else "as learned from"
     caption = f"Test scans pooled over folds; training scans {what}, once for each fold that has them."
-    return Plot("ROC", "; ".join(told), caption, _png(axes))
+    return Plot("ROC", "; ".join(told), caption, png_of(axes))
 
 
 def _not_final(answers: Answers) -> Answers:
@@ -112,7 +114,7 @@ def _not_final(answers: Answers) -> Answers:
 
 
 def _precision_recall(p: Floats, truth: NDArray[np.bool_]) -> Plot:
-    axes = _axes("Precision and recall", "recall (sensitivity)", "precision")
+    axes = axes_of("Precision and recall", "recall (sensitivity)", "precision")
     curve = score.precision_recall_curve(p, truth)
     area, share = score.average_precision(p, truth), float(truth.mean())
     axes.plot(curve.x, curve.y, color=INKS[0], label=f"average precision {area:.3f}")
@@ -120,12 +122,12 @@ def _precision_recall(p: Floats, truth: NDArray[np.bool_]) -> Plot:
     axes.set_ylim(0, 1.02)
     axes.legend(fontsize=8, loc="lower left")
     text = f"average precision {area:.3f}; a blind answer has {share:.3f}"
-    return Plot("Precision and recall", text, "Test scans, all folds.", _png(axes))
+    return Plot("Precision and recall", text, "Test scans, all folds.", png_of(axes))
 
 
 def _reliability(p: Floats, truth: NDArray[np.bool_]) -> Plot:
     """Bins of equally many scans, each with the exact interval of its share."""
-    axes = _axes("Reliability", "probability said", "share of positives")
+    axes = axes_of("Reliability", "probability said", "share of positives")
     order = np.argsort(p, kind="stable")
     for part in np.array_split(order, min(BINS, max(2, len(p) // 10))):
         share, said = float(truth[part].mean()), float(p[part].mean())
@@ -135,11 +137,11 @@ def _reliability(p: Floats, truth: NDArray[np.bool_]) -> Plot:
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     alt = f"{len(p)} test scans in bins of equal number; points on the diagonal are calibrated"
-    return Plot("Reliability", alt, "Bins of equally many scans, exact 95 % intervals.", _png(axes))
+    return Plot("Reliability", alt, "Bins of equally many scans, exact 95 % intervals.", png_of(axes))
 
 
 def _confusion(counts: dict[str, int], name: str) -> Plot:
-    axes = _axes(f"Confusion at 0.5: {name.lower()}", "said", "true")
+    axes = axes_of(f"Confusion at 0.5: {name.lower()}", "said", "true")
     cells = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
     axes.imshow(cells / np.maximum(cells.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.3)
     for row in range(2):
@@ -149,11 +151,11 @@ def _confusion(counts: dict[str, int], name: str) -> Plot:
     axes.set_yticks([0, 1], ["normal", "abnormal"])
     axes.grid(visible=False)
     alt = ", ".join(f"{key.upper()} {value}" for key, value in counts.items())
-    return Plot("Confusion", alt, f"{name}: {alt}.", _png(axes))
+    return Plot("Confusion", alt, f"{name}: {alt}.", png_of(axes))
 
 
 def _decision(known: dict[str, Any]) -> Plot:
-    axes = _axes("Decision curve", "threshold", "net benefit")
+    axes = axes_of("Decision curve", "threshold", "net benefit")
     for number, (name, values) in enumerate(known["readers"].items()):
         if name != "majority":
             ink, dash = INKS[number % len(INKS)], DASHES[number % len(DASHES)]
@@ -163,7 +165,7 @@ def _decision(known: dict[str, Any]) -> Plot:
     axes.legend(fontsize=7)
     best = max(known["readers"], key=lambda name: sum(known["readers"][name]))
     alt = f"largest net benefit over thresholds of 5 to 50 %: {best}"
-    return Plot("Decision curve", alt, "Vickers and Elkin 2006; test scans, all folds.", _png(axes))
+    return Plot("Decision curve", alt, "Vickers and Elkin 2006; test scans, all folds.", png_of(axes))
 
 
 def _kind(log: Log) -> str:
@@ -171,7 +173,7 @@ def _kind(log: Log) -> str:
 
 
 def _losses(kind: str, logs: Sequence[Log]) -> Plot:
-    axes = _axes(f"Loss: {kind}", "epoch", "loss")
+    axes = axes_of(f"Loss: {kind}", "epoch", "loss")
     names = {"train_loss": "training", "validation_loss": "watched"}
     for number, (column, name) in enumerate(names.items()):
         curves = [log.columns[column] for log in logs if column in log.columns]
@@ -190,4 +192,4 @@ def _losses(kind: str, logs: Sequence[Log]) -> Plot:
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8)
     alt = f"{len(logs)} trainings of {kind}"
-    return Plot("Loss", alt, f"{len(logs)} trainings; the training loss is weighted and augmented.", _png(axes))
+    return Plot("Loss", alt, f"{len(logs)} trainings; the training loss is weighted and augmented.", png_of(axes))

@@ -11,9 +11,11 @@ NETWORKS: Final = {
     "resnet18": ("7 x 7 convolution", "4 stages of residual blocks", "global average", "2 outputs, softmax"),
     "inceptionv3-s3": ("InceptionV3 base", "global average", "dense 128, ReLU", "drop-out 0.5", "1 output, sigmoid"),
     "slab": ("strided convolution, 16", "residual", "strided convolution, 32", "residual", "64, residual x 2", "max"),
+    "slab-classes": ("strided convolution, 16", "residual", "32", "residual", "64, residual x 2", "mean", "3 classes"),
     "sequence": ("3 convolutions a slice", "max a slice", "GRU over slices", "gated attention", "1 output"),
 }
 """Network -> its layers in words."""
+SCANS: Final = {"dat": "DaT SPECT", "t1": "T1-weighted"}
 TITLES: Final = {"auroc": "AUROC", "log_loss": "log loss", "accuracy": "accuracy"}
 
 
@@ -37,6 +39,13 @@ def headline(pooled: dict[str, Any]) -> str:
 def beside(pooled: dict[str, Any]) -> str:
     """What needs no network."""
     readers = pooled["readers"]
+    if "volumes-logistic" in readers:
+        return (
+            f"Beside it: logistic regression on volumes of caudate, putamen, midbrain and pons AUROC "
+            f"{estimate(readers['volumes-logistic']['auroc'])}, log loss "
+            f"{estimate(readers['volumes-logistic']['log_loss'])}; always the more frequent class, accuracy "
+            f"{estimate(readers['majority']['accuracy'])}."
+        )
     return (
         f"Beside it: logistic regression on binding ratios AUROC {estimate(readers['sbr-logistic']['auroc'])}, "
         f"log loss {estimate(readers['sbr-logistic']['log_loss'])}; the binding-ratio rule, fitted to nothing here, "
@@ -45,7 +54,43 @@ def beside(pooled: dict[str, Any]) -> str:
     )
 
 
-def data_flow(plan: dict[str, Any]) -> list[str]:
+def two_aurocs(pooled: dict[str, Any]) -> str:
+    """The AUROC of probabilities and what is left of it where they are cut to yes and no first, side by side."""
+    answer = pooled["readers"]["answer"]
+    shared = answer.get("auroc_allowing_for_folds")
+    wide = f" ({shared['low']:.3f} to {shared['high']:.3f} allowing for what the folds' models share)" if shared else ""
+    return (
+        f"AUROC of the probabilities {estimate(answer['auroc'])}{wide}; an AUROC of hard labels, cut at one half, "
+        f"would be {estimate(answer['balanced_accuracy'])}: that is the balanced accuracy under another name."
+    )
+
+
+def matched_null(one: dict[str, Any]) -> str:
+    """What is compared, and in what alone it differs."""
+    own, other = one["values"]
+    return (
+        f"{one['null']} is the matched null of {one['of']}: the same folds, seeds and steps; {one['setting']} is {own} "
+        f"instead of {other}. It takes no part in the answer; the differences are below."
+    )
+
+
+def classes(one: dict[str, Any]) -> list[tuple[str, int, list[str]]]:
+    """A network's lines of the table of classes: class, how many scans, and its figures."""
+    return [
+        (name, sum(line), [estimate(one["recall"][name]), estimate(one["auroc_against_others"][name])])
+        for name, line in zip(one["classes"], one["confusion"], strict=True)
+    ]
+
+
+def classes_headline(one: dict[str, Any]) -> str:
+    """A network's share of right classes, beside always the most frequent one."""
+    return (
+        f"{one['member']}: the right class for {estimate(one['accuracy'])} of {one['n']} scans; always the most "
+        f"frequent class would be right for {estimate(one['most_frequent'])}."
+    )
+
+
+def data_flow(plan: dict[str, Any], modality: str) -> list[str]:
     """The way of a scan, step by step."""
     views = sorted({one["view"] for one in plan["members"] if one["kind"] == "network"})
     combine = plan.get("answer", {}).get("combine", "mean")
@@ -53,13 +98,18 @@ def data_flow(plan: dict[str, Any]) -> list[str]:
     last = [joined] if len(plan["members"]) > 1 else []
     calibration = plan.get("answer", {}).get("calibration", "none")
     last += [f"{calibration} calibration"] if calibration != "none" else []
+    colours = sorted({one["colour"] for one in plan["members"] if one.get("colour", "none") != "none"})
+    tabular = any(one["kind"] == "tabular" for one in plan["members"])
+    placed = {
+        "dat": ["passport", "registration to MNI", *(["binding ratios"] if tabular else [])],
+        "t1": ["brain mask", "N4", "affine to MNI", *(["volumes"] if tabular else [])],
+    }[modality]
     return [
         "DICOM or NIfTI",
-        "passport",
-        "registration to MNI",
-        *(["binding ratios"] if any(one["kind"] == "tabular" for one in plan["members"]) else []),
+        *placed,
         *([" | ".join(views)] if views else []),
-        "intensity scale",
+        "intensity scale" if modality == "dat" else "z-score in the brain",
+        *([" | ".join(colours)] if colours else []),
         *(["augmentation (training)"] if any(one.get("augment") for one in plan["members"]) else []),
         " | ".join(one["name"] for one in plan["members"]),
         *last,
@@ -218,7 +268,7 @@ def methods(run: Run) -> str:
     networks = "; ".join(_trained(one) for one in plan["members"] if one["kind"] == "network")
     software = run.environment
     return (
-        f"{metrics['scans']} DaT SPECT scans of {metrics['people']} people "
+        f"{metrics['scans']} {SCANS[metrics.get('modality', 'dat')]} scans of {metrics['people']} people "
         f"({', '.join(metrics['positive'])} against {', '.join(plan['labels']['negative'])}) were registered to MNI "
         f"space and tested {folds} (seed {how.get('seed', 1)}).{inner}"
         + (f" Networks: {networks}." if networks else "")

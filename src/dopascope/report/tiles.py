@@ -77,9 +77,9 @@ def hot(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
     from PIL import Image
 
     index = levels(plane, top, colour.SCALE_LEVELS)
-    letters = _letters(index.shape, sides)
-    lit = letters > 31
-    index[lit] = colour.SCALE_LEVELS + (letters[lit] >> 5)
+    burnt = letters(index.shape, sides)
+    lit = burnt > 31
+    index[lit] = colour.SCALE_LEVELS + (burnt[lit] >> 5)
     image = Image.fromarray(index)
     image.putpalette(colour.with_letters(colour.hot_iron()).tobytes())
     return image
@@ -90,7 +90,7 @@ def grey(plane: Plane, top: float, sides: tuple[str, str]) -> Image.Image:
     from PIL import Image
 
     index = levels(plane, top, colour.GREY_LEVELS)
-    index = np.maximum(index, np.minimum(_letters(index.shape, sides), colour.GREY_LEVELS - 1))
+    index = np.maximum(index, np.minimum(letters(index.shape, sides), colour.GREY_LEVELS - 1))
     image = Image.fromarray(index)
     image.putpalette(colour.grey_with_outlines().tobytes())
     return image
@@ -110,10 +110,20 @@ def outline(image: Image.Image, mask: Plane, name: str) -> None:
     """Draw the border of `mask` (already enlarged, inside where above one half) into a picture made by `grey`."""
     from PIL import Image
 
+    image.paste(colour.GREY_LEVELS + list(colour.OUTLINES).index(name), mask=Image.fromarray(border(mask)))
+
+
+def border(mask: Plane) -> NDArray[np.bool_]:
+    """The outermost pixels of what lies above one half."""
     inside = np.pad(mask > 0.5, 1)
     core = inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
-    border = Image.fromarray(inside[1:-1, 1:-1] & ~core)
-    image.paste(colour.GREY_LEVELS + list(colour.OUTLINES).index(name), mask=border)
+    found: NDArray[np.bool_] = inside[1:-1, 1:-1] & ~core
+    return found
+
+
+def signed(value: float) -> str:
+    """A whole number with its sign, as labels have it."""
+    return f"{value:+.0f}".replace("+0", "0").replace("-", "−")
 
 
 def colour_bar() -> Tile:
@@ -126,7 +136,7 @@ def colour_bar() -> Tile:
 
 
 @lru_cache(maxsize=32)
-def _letters(shape: tuple[int, int], sides: tuple[str, str]) -> NDArray[np.uint8]:
+def letters(shape: tuple[int, int], sides: tuple[str, str]) -> NDArray[np.uint8]:
     """`sides` as white letters on black in the upper corners, `shape` (rows, columns). Read-only: it is shared."""
     from PIL import Image, ImageDraw, ImageFont
 

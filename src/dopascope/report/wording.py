@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from dopascope.reading.schema import DISCLAIMER, EvidenceMap, Reading
+from dopascope.reading.schema import DISCLAIMER, NO_VERDICT, EvidenceMap, Reading
 
 LONGEST: Final = 700
 """Characters of one text that are printed; `reading.json` has the rest."""
@@ -18,14 +18,29 @@ HEADLINES: Final = {
     "normal": "Dopamine transporter binding reads as normal.",
     "reduced": "Dopamine transporter binding reads as reduced.",
     "uncertain": "No firm answer: look at the scan and at the reasons.",
-    "refused": "This input was not read. No ratio and no verdict on binding is given.",
+    "refused": "This input was not read. No number and no verdict is given.",
+    NO_VERDICT: "The scan was measured. What it measures does not answer the question, so nothing is answered.",
 }
+
+T1_LIMITS: Final = (
+    "MRI can show other causes of such symptoms (stroke, tumour, wide ventricles), which this program does not look "
+    "for, and late signs of atypical parkinsonism, such as a thin midbrain in progressive supranuclear palsy.",
+    "The midbrain-to-pons ratio of the literature is of areas on the middle slice, and the near-perfect separation of "
+    "single centres did not hold elsewhere (87.6 % of 123 people, doi 10.1002/mds.23351); this one is of volumes and "
+    "has no threshold.",
+    "Networks tested on people they had not seen reached areas under the curve of .67 and .74 (Dhinagar et al.); where "
+    "slices of the same people stand on both sides of a test, figures are too high by half (Yagis et al. 2021).",
+    "Volumes of other methods differ by their definition of each structure and cannot be compared with these.",
+    "Errors were measured on simulated people: disease of the vessels, lesions and movement are not in them.",
+)
+"""What a T1 MRI can and cannot tell."""
 
 SYMBOLS: Final = {
     "normal": "○",
     "reduced": "●",
     "uncertain": "◐",
     "refused": "✕",
+    NO_VERDICT: "–",
     "in-distribution": "✓",
     "unusual": "!",
     "not stated": "–",
@@ -139,6 +154,8 @@ def method_sentences(reading: Reading) -> list[str]:
                 f"A person then moved it by {triple(found.manual.shift_mm, 1, 'mm')} and turned it by "
                 f"{triple(found.manual.rotate_deg, 1, 'degrees')}."
             )
+    if reading.brain:
+        said += _brain_sentences(reading)
     if reading.quantification:
         said += _quantification_sentences(reading)
     said += [_reader_sentence(reading, index) for index in range(len(reading.readers))]
@@ -167,6 +184,22 @@ def _quantification_sentences(reading: Reading) -> list[str]:
     ]
 
 
+def _brain_sentences(reading: Reading) -> list[str]:
+    brain, measured = reading.brain, reading.morphometry
+    if brain is None:
+        return []
+    said = [
+        f"The brain was found by {brain.model} on {', '.join(brain.planes)} slices, and the coil's shading was taken "
+        "out by N4 (Tustison et al. 2010)."
+    ]
+    if measured:
+        said.append(
+            f"Volumes are the template's, times the size of the affines that carry each structure to the scan, by "
+            f"method {measured.method_id}; their bias was taken out. Intervals: {measured.interval_means}."
+        )
+    return said
+
+
 def _reader_sentence(reading: Reading, index: int) -> str:
     one = reading.readers[index]
     votes = "; ".join(f"{name} {vote}" for name, vote in one.votes.items())
@@ -187,6 +220,8 @@ def evidence_sentence(found: EvidenceMap) -> str:
 def limits(reading: Reading) -> list[str]:
     """What this reading cannot tell, in complete sentences."""
     said = [DISCLAIMER]
+    if reading.is_t1:
+        return said + (list(T1_LIMITS) if reading.brain else [])
     if reading.verdict != "refused":
         said += [
             "A reduced DaT scan does not tell Parkinson's disease from multiple system atrophy or progressive "

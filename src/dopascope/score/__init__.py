@@ -11,6 +11,7 @@ from dopascope.score.compare import Difference, delong, difference_over_people, 
 from dopascope.score.conformal import Conformal, fit_conformal
 from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval, wilson_interval
 from dopascope.score.curves import Curve, average_precision, net_benefit, precision_recall_curve, roc_curve
+from dopascope.score.folds import allowing_for_folds
 from dopascope.score.probability import Slope, adaptive_ece, brier, calibration_slope, chance_ece, log_loss
 from dopascope.score.segmentation import (
     ObjectCounts,
@@ -36,6 +37,7 @@ __all__ = [
     "Objects",
     "Slope",
     "adaptive_ece",
+    "allowing_for_folds",
     "auroc",
     "auroc_of_people",
     "average_precision",

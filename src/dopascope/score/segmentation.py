@@ -223,11 +223,24 @@ def object_average_precision(images: Iterable[Objects], *, iou: float = IOU) -> 
     if not true:
         return None
     scores = np.concatenate([one.scores for one in known])
-    hits = np.concatenate([_hits(one, iou) for one in known])
+    hits = np.concatenate([object_hits(one, iou) for one in known])
+    return area_of_hits(scores, hits, np.ones(len(scores)), true)
+
+
+def area_of_hits(scores: Floats, hits: Floats, weights: Floats, true: float) -> float:
+    """`object_average_precision` of objects whose partners are known.
+
+    Args:
+        scores: how sure each was said, `(P,)`.
+        hits: 1 for each that has a partner, else 0, `(P,)`; see `object_hits`.
+        weights: how often each counts, `(P,)`.
+        true: how many objects are true, above 0.
+    """
     levels, at = np.unique(-scores, return_inverse=True)
-    found = np.cumsum(np.bincount(at, hits, len(levels)))
-    said = np.cumsum(np.bincount(at, minlength=len(levels)))
-    best = np.maximum.accumulate((found / said)[::-1])[::-1]
+    found = np.cumsum(np.bincount(at, hits * weights, len(levels)))
+    said = np.cumsum(np.bincount(at, weights, len(levels)))
+    shares = np.divide(found, said, out=np.zeros(len(levels)), where=said > 0)
+    best = np.maximum.accumulate(shares[::-1])[::-1]
     return float(np.sum(np.diff(found / true, prepend=0) * best))
 
 
@@ -244,11 +257,12 @@ def object_map(images: Iterable[Objects]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _hits(image: Objects, iou: float) -> Floats:
+def object_hits(image: Objects, iou: float) -> Floats:
     """1 for each object said that has a partner, 0 for the others, `(P,)`."""
     hits, free = np.zeros(len(image.scores)), np.arange(image.overlap.shape[1])
-    for score in np.unique(image.scores)[::-1]:
-        group = np.flatnonzero(image.scores == score)
+    able = np.flatnonzero((image.overlap >= iou).any(axis=1))
+    for score in np.unique(image.scores[able])[::-1]:
+        group = able[image.scores[able] == score]
         rows, columns = _pairs(image.overlap[np.ix_(group, free)], iou)
         hits[group[rows]] = 1
         free = np.delete(free, columns)

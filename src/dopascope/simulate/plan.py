@@ -11,10 +11,13 @@ import numpy as np
 from dopascope.errors import UsageError
 from dopascope.phantom import GROUPS, MIX, SITES, Person, Pose, check_mix, draw_group, draw_person, draw_pose
 from dopascope.phantom.people import Group
+from dopascope.simulate import asked
+from dopascope.simulate.asked import one_of, whole
 from dopascope.volume import Acquisition
 
 FORM: Final = "dopascope.cohort-plan/1"
-MODALITIES: Final = ("dat", "t1")
+MODALITIES: Final = ("dat",)
+"""Of this kind of plan; T1 has `t1_plan.T1Plan`."""
 PHYSICS: Final = ("image", "projection")
 FORMATS: Final = ("nifti", "dicom")
 SPACING_SIGNS: Final[Mapping[str, tuple[int, ...]]] = {"both": (1, -1), "positive": (1,), "negative": (-1,)}
@@ -41,7 +44,7 @@ class Plan:
     """All that decides the bytes of a cohort.
 
     Raises:
-        UsageError: a field that cannot be meant, named in `where`; modality `t1`, for now.
+        UsageError: a field that cannot be meant, named in `where`.
     """
 
     subjects: int
@@ -60,21 +63,13 @@ class Plan:
     """Whether `truth.tsv` has the ideal measured ratios, which costs more than the scan."""
 
     def __post_init__(self) -> None:
-        _one_of("modality", self.modality, MODALITIES)
-        if self.modality == "t1":
-            raise UsageError(
-                "T1-weighted scans cannot be simulated yet.",
-                where="modality",
-                found="t1",
-                expected="dat",
-                fix="Simulate DaT SPECT: --modality dat.",
-            )
-        _whole("subjects", self.subjects, 1, MOST_SUBJECTS)
-        _whole("seed", self.seed, 0, 2**63 - 1)
-        _one_of("physics", self.physics, PHYSICS)
-        _one_of("format", self.format, FORMATS)
-        _one_of("spacing_sign", self.spacing_sign, tuple(SPACING_SIGNS))
-        _check_sites(self.sites)
+        one_of("modality", self.modality, MODALITIES)
+        whole("subjects", self.subjects, 1, MOST_SUBJECTS)
+        whole("seed", self.seed, 0, 2**63 - 1)
+        one_of("physics", self.physics, PHYSICS)
+        one_of("format", self.format, FORMATS)
+        one_of("spacing_sign", self.spacing_sign, tuple(SPACING_SIGNS))
+        asked.check_sites(self.sites, SITES)
         check_mix(self.mix)
         object.__setattr__(self, "sites", tuple(sorted(self.sites)))
         object.__setattr__(self, "mix", {name: self.mix[name] for name in GROUPS if self.mix.get(name)})
@@ -104,7 +99,7 @@ class Plan:
         Raises:
             UsageError: a number below 1.
         """
-        _whole("number", number, 1, MOST_SUBJECTS)
+        whole("number", number, 1, MOST_SUBJECTS)
         rng = np.random.default_rng([self.seed, number, 23])
         seed = int(rng.integers(2**52))
         site = self.sites[int(rng.random() * len(self.sites))]
@@ -124,17 +119,10 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Participant:
-    """One simulated participant: who, where, how they lie, and how the scan is stored."""
+class Named:
+    """Names that follow from a participant's number."""
 
     number: int
-    seed: int
-    """Of the person, the pose and the noise."""
-    group: Group
-    site: str
-    pose: Pose
-    spacing_sign: int
 
     @property
     def participant_id(self) -> str:
@@ -145,6 +133,19 @@ class Participant:
     def scan_id(self) -> str:
         """Such as `sub-00001_ses-01`."""
         return f"{self.participant_id}_{SESSION}"
+
+
+@dataclass(frozen=True)
+class Participant(Named):
+    """One simulated participant: who, where, how they lie, and how the scan is stored."""
+
+    number: int
+    seed: int
+    """Of the person, the pose and the noise."""
+    group: Group
+    site: str
+    pose: Pose
+    spacing_sign: int
 
     def person(self) -> Person:
         """Who they are."""
@@ -194,40 +195,4 @@ def parse_sites(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: an unknown site, or one named twice.
     """
-    names = tuple(part.strip() for part in text.split(","))
-    _check_sites(names)
-    return names
-
-
-def _check_sites(names: tuple[str, ...]) -> None:
-    wrong = [name for name in names if name not in SITES or names.count(name) > 1]
-    if wrong or not names:
-        twice = bool(wrong) and wrong[0] in SITES
-        raise UsageError(
-            "A site is named twice." if twice else "There is no such site.",
-            where="sites",
-            found=wrong[0] if wrong and wrong[0] else "nothing",
-            expected=", ".join(SITES),
-            fix="Name sites with commas between them, each once.",
-        )
-
-
-def _one_of(name: str, found: str, known: tuple[str, ...]) -> None:
-    if found not in known:
-        raise _impossible(name, found, ", ".join(known))
-
-
-def _whole(name: str, found: object, low: int, high: int) -> None:
-    if isinstance(found, bool) or not isinstance(found, int | np.integer) or not low <= found <= high:
-        raise _impossible(name, found, f"a whole number, {low} to {high}")
-
-
-def _impossible(name: str, found: object, expected: str) -> UsageError:
-    option = f"--{name.replace('_', '-')}"
-    return UsageError(
-        f"The cohort's {name.replace('_', ' ')} cannot be meant.",
-        where=name,
-        found=found,
-        expected=expected,
-        fix=f"Give {option} a value of that kind.",
-    )
+    return asked.sites(text, SITES)

@@ -11,7 +11,9 @@ from dopascope import provenance
 from dopascope.batch.workers import each
 from dopascope.errors import MissingExtraError, UsageError
 from dopascope.simulate.plan import FORM, Plan
-from dopascope.simulate.scans import SCANS, TRUTH, Job, Record, make
+from dopascope.simulate.scans import TRUTH, Job, make
+from dopascope.simulate.t1_plan import T1Plan
+from dopascope.simulate.t1_scans import BRAINS, SCANS, Record
 from dopascope.simulate.tables import write_tables
 
 PLAN: Final = "plan.json"
@@ -22,7 +24,7 @@ Progress = Callable[[int, int, int], None]
 """Called with participants done, of those found finished already, and all."""
 
 
-def run(plan: Plan, out: str | Path, *, processes: int = 1, progress: Progress | None = None) -> Path:
+def run(plan: Plan | T1Plan, out: str | Path, *, processes: int = 1, progress: Progress | None = None) -> Path:
     """Make the cohort of `plan` in the folder `out` and return the path of its `cohort.tsv`.
 
     Each scan is written whole or not at all. What is finished and unchanged is kept, so the same call goes on after
@@ -56,7 +58,7 @@ def run(plan: Plan, out: str | Path, *, processes: int = 1, progress: Progress |
     return cohort
 
 
-def _open(plan: Plan, out: Path) -> None:
+def _open(plan: Plan | T1Plan, out: Path) -> None:
     """Make sure that `out` is empty or holds this plan's cohort, and write the plan there."""
     if out.exists() and not out.is_dir():
         raise _taken(out, "a file")
@@ -67,7 +69,8 @@ def _open(plan: Plan, out: Path) -> None:
     elif out.is_dir() and (there := sorted(one.name for one in out.iterdir())):
         raise _taken(out, ", ".join(there[:5]))
     provenance.check_writable(out)
-    for folder in (out / SCANS, out / TRUTH):
+    for name in (SCANS, TRUTH, BRAINS) if isinstance(plan, T1Plan) else (SCANS, TRUTH):
+        folder = out / name
         folder.mkdir(exist_ok=True)
         for stray in folder.glob(".*-sub-*"):  # what a run left that was killed while it wrote
             stray.unlink(missing_ok=True)
@@ -99,7 +102,7 @@ def _check_same(resolved: dict[str, Any], path: Path) -> None:
     for part in ("asked", "software"):
         pairs += [(name, before[part].get(name), value) for name, value in now[part].items()]
     pairs += [(f"sites.{name}", before["sites"].get(name), value) for name, value in now["sites"].items()]
-    pairs += [("poses", before.get("poses"), now["poses"])]
+    pairs += [(name, before.get(name), now[name]) for name in ("poses", "people") if name in now]
     differing = [(name, old, new) for name, old, new in pairs if old != new]
     if not differing and wanted < subjects:
         differing = [("subjects", subjects, wanted)]
@@ -114,9 +117,9 @@ def _check_same(resolved: dict[str, Any], path: Path) -> None:
         )
 
 
-def _software(plan: Plan) -> dict[str, str]:
+def _software(plan: Plan | T1Plan) -> dict[str, str]:
     known = provenance.software()
-    if plan.physics == "projection":
+    if isinstance(plan, Plan) and plan.physics == "projection":
         known["torch"] = _torch_version()
     return {name: known[name] for name in _DECISIVE if name in known}
 

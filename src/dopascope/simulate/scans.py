@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dopascope import atlas, phantom, provenance
 from dopascope.phantom import Person, Truth
 from dopascope.simulate.plan import SESSION, Participant, Plan
+from dopascope.simulate.t1_plan import T1Plan
+from dopascope.simulate.t1_scans import SCANS, Record, write_t1
 from dopascope.volume import Acquisition, Volume
 
 FORM: Final = "dopascope.cohort-truth/1"
-SCANS: Final = "scans"
 TRUTH: Final = "truth"
 SUFFIXES: Final = {"nifti": ".nii.gz", "dicom": ".dcm"}
 IDEAL_MM: Final = 0.75
@@ -28,15 +29,12 @@ FACTS: Final = (
 STUDY_DATE: Final = "20240101"
 """Of every simulated scan: a date of the clock would change the bytes."""
 
-Record = dict[str, Any]
-"""Contents of `truth/SCAN.json`: form, files with their sha256, cohort columns, truth."""
-
 
 @dataclass(frozen=True)
 class Job:
     """One participant of a plan, and the folder that the files go to."""
 
-    plan: Plan
+    plan: Plan | T1Plan
     number: int
     out: Path
 
@@ -52,31 +50,35 @@ def make(job: Job) -> tuple[Record, bool]:
     The record is written last: where it is, the files it names are whole.
     """
     participant = job.plan.participant(job.number)
-    kept = finished(job.out, participant)
+    kept = finished(job.out, participant.scan_id, participant.seed)
     if kept is not None:
         return kept, True
-    person = participant.person()
-    volume, truth = acquire(job.plan, participant, person)
-    files = _write(job.plan, participant, volume, job.out)
-    record = {
-        "form": FORM,
-        "files": {name: provenance.sha256_of(job.out / name) for name in files},
-        "cohort": _cohort_row(job.plan, participant, volume.acquisition, files[0]),
-        "truth": _truth(job.plan, participant, truth),
-    }
+    if isinstance(job.plan, T1Plan):
+        files, row, truth = write_t1(job.plan, job.plan.participant(job.number), job.out)
+    else:
+        files, row, truth = write_dat(job.plan, job.plan.participant(job.number), job.out)
+    digests = {name: provenance.sha256_of(job.out / name) for name in files}
+    record = {"form": FORM, "files": digests, "cohort": row, "truth": truth}
     provenance.write_text(record_path(job.out, participant.scan_id), json.dumps(record, indent=1) + "\n")
     return record, False
 
 
-def finished(out: Path, participant: Participant) -> Record | None:
-    """The record of a participant whose files are all there, unchanged; None where anything is missing or differs."""
-    path = record_path(out, participant.scan_id)
+def write_dat(plan: Plan, participant: Participant, out: Path) -> tuple[list[str], Record, Record]:
+    """Write a DaT scan; returns its files' paths relative to `out`, the scan first, cohort columns and truth."""
+    volume, truth = acquire(plan, participant, participant.person())
+    files = _write(plan, participant, volume, out)
+    return files, _cohort_row(plan, participant, volume.acquisition, files[0]), _truth(plan, participant, truth)
+
+
+def finished(out: Path, scan_id: str, seed: int) -> Record | None:
+    """The record of a scan whose files are all there, unchanged; None where anything is missing or differs."""
+    path = record_path(out, scan_id)
     if not path.is_file():
         return None
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         files = dict(record["files"])
-        same = record["form"] == FORM and record["truth"]["seed"] == participant.seed
+        same = record["form"] == FORM and record["truth"]["seed"] == seed
     except (ValueError, KeyError, TypeError):
         return None
     whole = same and all(

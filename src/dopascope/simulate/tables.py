@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dopascope.provenance import write_text
-from dopascope.simulate.scans import Record
+from dopascope.simulate.t1_scans import Record, t1_row
 
 COHORT: Final = "cohort.tsv"
 TRUTH: Final = "truth.tsv"
@@ -21,7 +21,8 @@ def write_tables(records: Sequence[Record], out: Path) -> tuple[Path, Path]:
     """Write `cohort.tsv` and `truth.tsv` of `records` into `out`; returns their paths."""
     cohort, truth = out / COHORT, out / TRUTH
     _write([record["cohort"] for record in records], cohort)
-    _write([truth_row(record) for record in records], truth)
+    rows = [t1_row(one) if one["cohort"]["modality"] == "t1" else truth_row(one) for one in records]
+    _write(rows, truth)
     return cohort, truth
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dopascope import atlas
 from dopascope.errors import UnsuitableError, UsageError
-from dopascope.volume import MNI_2MM, Volume
+from dopascope.volume import MNI_2MM, LabelMap, Step, Volume
 
 STRIATAL_MARGIN_MM: Final = 10.0
 """Distance that `p75_nonstriatal` keeps from the striatum."""
@@ -103,6 +103,31 @@ def reference_value(volume: Volume, method: str) -> float:
             fix="Check the registration picture: is the brain where the template expects it, and inside the field?",
         )
     return value
+
+
+def zscore(volume: Volume, mask: LabelMap) -> tuple[Volume, float, float]:
+    """`volume` less its mean in the brain, over its standard deviation there, 0 outside; and the two numbers.
+
+    Args:
+        volume: any grid, shading corrected.
+        mask: brain, above 0, on the same grid.
+
+    Raises:
+        UnsuitableError: the brain is empty or of one value, or a value is not finite.
+    """
+    inside = mask.data > 0
+    values = volume.data[inside].astype(np.float64)
+    mean, sd = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
+    if not (np.isfinite(sd) and sd > 0):
+        raise UnsuitableError(
+            "The brain holds no spread of intensities to scale by.",
+            where="brain mask",
+            found=f"standard deviation {sd:g} in {len(values)} voxels",
+            expected="a positive finite value",
+            fix="Check the mask over the scan.",
+        )
+    data = np.where(inside, (volume.data - np.float32(mean)) / np.float32(sd), np.float32(0))
+    return volume.with_data(data, Step("zscore", {"mean": mean, "sd": sd})), mean, sd
 
 
 @lru_cache(maxsize=1)

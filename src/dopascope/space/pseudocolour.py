@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dopascope.errors import GeometryError, UnsuitableError, UsageError
+from dopascope.space.canvas import SIDE as SIDE
+from dopascope.space.canvas import Brain, Canvas, Grey
 from dopascope.space.orient import canonical
 from dopascope.volume import LabelMap, SliceImage, Volume
-
-SIDE: Final = 512
-"""Pixels on each side of the picture (section 3.4)."""
 
 INTERVALS: Final = 49
 """The paper's number of intervals."""
@@ -30,12 +29,6 @@ FEWEST: Final = 7
 
 MOST: Final = 64
 """Above the 56 from which on the paper saw noise."""
-
-_EXACT: Final = 9
-"""Digits of a pixel's place: so many that a slice of 512 x 512 square pixels comes through unchanged."""
-
-Grey = NDArray[np.float32]
-Brain = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -149,27 +142,9 @@ def on_canvas(grey: ArrayLike, brain: ArrayLike, spacing_mm: tuple[float, float]
         GeometryError: another shape, or a spacing that is not above 0.
     """
     inside = np.asarray(brain, bool)
-    values = np.where(inside, _checked(grey, inside, ""), 0).astype(np.float64)
-    if len(spacing_mm) != 2 or values.ndim != 2 or not (np.isfinite(spacing_mm).all() and min(spacing_mm) > 0):
-        raise GeometryError(
-            "This slice cannot be drawn.",
-            found=f"shape {values.shape}, spacing {spacing_mm} mm",
-            expected="rows and columns with a spacing above 0",
-            fix="Give one slice and its spacing.",
-        )
-    pixel = max(n * mm for n, mm in zip(values.shape, spacing_mm, strict=True)) / SIDE
-    places = [_places(n, mm, pixel) for n, mm in zip(values.shape, spacing_mm, strict=True)]
-    weights = [
-        _weights(at, n, max(1.0, pixel / mm)) for at, n, mm in zip(places, values.shape, spacing_mm, strict=True)
-    ]
-    rows, columns = (np.floor(at + 0.5).astype(int) for at in places)
-    on = [(at >= 0) & (at < n) for at, n in zip((rows, columns), values.shape, strict=True)]
-    nearest = inside[np.clip(rows, 0, len(values) - 1)][:, np.clip(columns, 0, values.shape[1] - 1)]
-    shown: Brain = nearest & on[0][:, None] & on[1][None]
-    total = weights[0] @ values @ weights[1].T
-    share = weights[0] @ inside.astype(np.float64) @ weights[1].T
-    # In float32, sums that should be a grey value are it: else flat areas would be torn where an interval ends.
-    return np.where(shown, total / np.where(shown, share, 1), 0).astype(np.float32), shown
+    values = np.where(inside, _checked(grey, inside, ""), 0)
+    canvas = Canvas.fitting(values.shape, spacing_mm)
+    return canvas.linear(values, inside), canvas.nearest(inside)
 
 
 def brain_of(mask: Volume | LabelMap | SliceImage, image: Volume | SliceImage, *, where: object = "") -> Brain:
@@ -279,14 +254,3 @@ def _checked_shape(values: Grey, shape: tuple[int, ...], where: object) -> Grey:
             fix="Give the mask that was made of this image.",
         )
     return values
-
-
-def _places(count: int, mm: float, pixel: float) -> NDArray[np.float64]:
-    """Where each pixel of the canvas lies, in the slice's pixels, `(SIDE,)`."""
-    first = (SIDE * pixel - count * mm) / 2
-    return np.round(((np.arange(SIDE) + 0.5) * pixel - first) / mm - 0.5, _EXACT)
-
-
-def _weights(at: NDArray[np.float64], count: int, width: float) -> NDArray[np.float64]:
-    """Triangles of half width `width` about each place, `(SIDE, count)`."""
-    return np.maximum(0.0, 1 - np.abs(at[:, None] - np.arange(count)) / width)

@@ -31,6 +31,10 @@ STRIATAL_SLICES: Final = slice(32, 44)
 """z = -8 to +14 mm, the twelve slices of `SLABS_8MM`, one by one."""
 
 
+STRIATAL_SLICE: Final = 38
+"""z = +4 mm: caudate and putamen in one axial slice of a T1."""
+
+
 def rgb_slices(volume: Volume) -> NDArray[np.float32]:
     """Slices 40, 41 and 42 as channels: `(91, 109, 3)`, raw intensities.
 
@@ -106,6 +110,9 @@ VIEWS: Final = {
     "slab_12mm": View(lambda volume: slab_12mm(volume)[None], (1, 91, 109), "mean of the 12 mm through the striatum"),
     "slabs_8mm": View(_channels_first(slabs_8mm), (3, 91, 109), "means of three neighbouring slabs of 8 mm"),
     "rgb_slices": View(_channels_first(rgb_slices), (3, 91, 109), "slices 40, 41 and 42 (Quan et al. 2019)"),
+    "striatal_slice": View(
+        lambda volume: _checked(volume)[None, :, :, STRIATAL_SLICE], (1, 91, 109), "slice 38, z = +4 mm"
+    ),
     "striatal_slices": View(_slices, (12, 91, 109), "slices 32 to 43, one by one"),
     "projections": View(_projections, (3, 109, 109), "maximum along each axis: sagittal, coronal, axial"),
     "volume_4mm": View(_volume_4mm, (1, 45, 54, 45), "the whole volume at 4 mm"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,17 +75,22 @@ class Combined:
         }
 
 
-def without_inner(how: Answer, names: list[str]) -> Combined:
-    """The mean of the logits and one half as threshold: nothing is fitted."""
+def without_inner(how: Answer, names: list[str], aside: Container[str] = ()) -> Combined:
+    """The mean of the logits and one half as threshold: nothing is fitted. Members `aside` take no part."""
     reason = "the plan has no inner folds to fit it on"
-    used = _used(how, names)
+    used = _used(how, names, aside)
     return Combined(
         _spread(np.full(len(used), 1 / len(used)), used, names), 0.0, None, 0.5, 0.5, None, reason, _leaning(how, names)
     )
 
 
 def fit_answer(
-    how: Answer, names: list[str], logits: Floats, positive: NDArray[np.bool_], inner: NDArray[np.int_]
+    how: Answer,
+    names: list[str],
+    logits: Floats,
+    positive: NDArray[np.bool_],
+    inner: NDArray[np.int_],
+    aside: Container[str] = (),
 ) -> Combined:
     """Fitted on out-of-fold logits.
 
@@ -96,8 +102,9 @@ def fit_answer(
         logits: (N, M) of members that did not learn from the scan.
         positive: (N,).
         inner: (N,), the fold that each scan was left out in.
+        aside: members that take no part.
     """
-    used = _used(how, names)
+    used = _used(how, names, aside)
     logits = logits[:, used]
     crossed = np.empty(len(positive))
     for number in np.unique(inner):
@@ -116,9 +123,9 @@ def fit_answer(
     return Combined(spread, intercept, calibration, low, high, conformal, reason, _leaning(how, names))
 
 
-def _used(how: Answer, names: list[str]) -> list[int]:
+def _used(how: Answer, names: list[str], aside: Container[str]) -> list[int]:
     """Columns of the members that give the probability."""
-    return [at for at, name in enumerate(names) if name not in (*how.sensitive, *how.specific)]
+    return [at for at, name in enumerate(names) if name not in (*how.sensitive, *how.specific) and name not in aside]
 
 
 def _spread(weights: Floats, used: list[int], names: list[str]) -> Floats:

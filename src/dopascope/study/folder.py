@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
+from dopascope.errors import UsageError
 from dopascope.learn.fit import NO_GRADE
 from dopascope.study.material import Material
 from dopascope.study.people import FINAL, GRADES
-from dopascope.study.plan import Plan
+from dopascope.study.plan import Plan, to_toml
 
 Floats = NDArray[np.float64]
 PLAN: Final = "plan.toml"
@@ -27,11 +28,43 @@ PREDICTIONS: Final = "predictions.tsv"
 FINAL_PREDICTIONS: Final = "predictions-final.tsv"
 FURTHER_PREDICTIONS: Final = "predictions-also.tsv"
 TRAINING_PREDICTIONS: Final = "predictions-training.tsv"
+CLASS_PREDICTIONS: Final = "predictions-classes.tsv"
 GRADE_PREDICTIONS: Final = "predictions-grades.tsv"
 ERRORS: Final = "errors.npz"
 COLUMNS: Final = ("scan_id", "participant_id", "fold", "label", "p_abnormal", "verdict")
 MOST_ERRORS: Final = 48
 PACKAGES: Final = ("torch", "torchvision", "timm", "monai", "lightning-fabric", "scikit-learn")
+
+
+def claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
+    """Make `out` the run's of this plan and these tables, or see that it is.
+
+    Raises:
+        UsageError: it holds a run, and `resume` is false or the run is another one.
+        OSError: it cannot be written.
+    """
+    names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
+    text = f"{to_toml(plan)}{names}\n"
+    written = out / PLAN
+    if written.is_file():
+        if not resume:
+            raise UsageError(
+                "This folder holds a run already.",
+                where="--out",
+                found=out,
+                expected="a new folder",
+                fix="Name another folder, or go on with this run: --resume.",
+            )
+        if written.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                "The run in this folder is of another plan or cohort.",
+                where=written,
+                found="another plan.toml",
+                expected="the same plan and cohort table",
+                fix="Name another folder, or give what it was started with.",
+            )
+    provenance.check_writable(out)
+    provenance.write_text(written, text)
 
 
 @dataclass(frozen=True)
@@ -52,7 +85,7 @@ class Lines:
     by_seed: dict[str, Floats]
     """Member -> p(abnormal) (N, seeds)."""
     grades: dict[str, Floats]
-    """Member -> probability of each region's grades (N, regions, grades)."""
+    """Member -> probability of each region's grades (N, regions, grades), or of each class (N, 1, classes)."""
 
     def part(self, kept: NDArray[np.bool_]) -> Lines:
         """The test scans (N,) that are kept."""
@@ -105,6 +138,26 @@ def write_grades(out: Path, plan: Plan, lines: Sequence[Lines], material: Materi
         provenance.write_text(out / GRADE_PREDICTIONS, text)
 
 
+def write_classes(out: Path, plan: Plan, lines: Sequence[Lines], material: Material) -> None:
+    """`predictions-classes.tsv`: a line for each scan of the folds and network that tells classes apart."""
+    names = list(plan.labels.classes)
+    head = ("scan_id", "participant_id", "fold", "member", "true", "class", *(f"p_{one}" for one in names))
+    found = []
+    for member in plan.networks:
+        if not member.classes or material.classes is None:
+            continue
+        for one in lines:
+            if one.fold == FINAL:
+                continue
+            for at, row in enumerate(one.rows):
+                p = one.grades[member.name][at, 0]
+                said = (names[material.classes[row, 0]], names[int(p.argmax())], *(f"{value:.6f}" for value in p))
+                found.append((*_who(material, row), one.fold, member.name, *said))
+    if found:
+        text = "".join("\t".join(line) + "\n" for line in (head, *sorted(found)))
+        provenance.write_text(out / CLASS_PREDICTIONS, text)
+
+
 def _tested(lines: Sequence[Lines], material: Material) -> list[tuple[str, ...]]:
     found = []
     for one in lines:
@@ -136,9 +189,9 @@ def write_errors(out: Path, lines: Sequence[Lines], material: Material, view: st
             wrong.append((abs(p[at] - 0.5), one.fold, int(one.rows[at]), float(p[at])))
     wrong.sort(key=lambda one: (-one[0], one[1], one[2]))
     rows = [one[2] for one in wrong[:MOST_ERRORS]]
-    scale = [material.seen.records[row]["references"]["p75_nonstriatal"] for row in rows]
+    scale = [material.seen.records[row]["references"][material.modality.shown_scale] for row in rows]
     pictures = [material.seen.views[view][row, 0] / one for row, one in zip(rows, scale, strict=True)]
-    lower = [min(material.seen.records[row]["sbr"][f"putamen_{side}"] for side in ("left", "right")) for row in rows]
+    lower = [_smaller_putamen(material.seen.records[row]) for row in rows]
     stream = io.BytesIO()
     np.savez(
         stream,
@@ -152,6 +205,12 @@ def write_errors(out: Path, lines: Sequence[Lines], material: Material, view: st
         total=len(wrong),
     )
     provenance.write_bytes(out / ERRORS, stream.getvalue())
+
+
+def _smaller_putamen(record: dict[str, Any]) -> float:
+    """The lower binding ratio of the two sides, or the smaller volume (ml) of a T1."""
+    known = record["sbr"] if "sbr" in record else record["volumes"]
+    return float(min(known[f"putamen_{side}"] for side in ("left", "right")))
 
 
 def environment() -> dict[str, Any]:

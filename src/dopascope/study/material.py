@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dopascope.batch.viewing import Seen
 from dopascope.errors import UnsuitableError
 from dopascope.quant.rule import shipped_rule
-from dopascope.study.people import grades_of
+from dopascope.study.modality import DAT, Modality
+from dopascope.study.people import classes_of, grades_of
 from dopascope.study.plan import NetworkMember, Plan, TabularMember
 from dopascope.tasks import tabular
 from dopascope.tasks.classify import Sight
@@ -27,12 +28,16 @@ class Material:
     seen: Seen
     positive: NDArray[np.bool_]
     people: list[str]
+    modality: Modality = DAT
+    classes: NDArray[np.int_] | None = None
+    """(N, 1) place of each scan's class in `labels.classes`, where the plan has any."""
 
     @classmethod
-    def of(cls, seen: Seen, plan: Plan) -> Material:
+    def of(cls, seen: Seen, plan: Plan, modality: Modality = DAT) -> Material:
         """With the plan's meaning of labels."""
         positive = np.array([scan.label in plan.labels.positive for scan in seen.scans])
-        return cls(seen, positive, [scan.cells["participant_id"] for scan in seen.scans])
+        classes = classes_of(seen.scans, plan.labels) if plan.labels.classes else None
+        return cls(seen, positive, [scan.cells["participant_id"] for scan in seen.scans], modality, classes)
 
     def images(self, member: NetworkMember) -> torch.Tensor:
         """(N, C, I, J[, K]) for a network."""
@@ -41,6 +46,10 @@ class Material:
     def grades(self, member: NetworkMember) -> NDArray[np.int_] | None:
         """(N, regions) that a network learns beside the label, or None."""
         return grades_of(self.seen.scans, member.grades) if member.grades else None
+
+    def beside(self, member: NetworkMember) -> NDArray[np.int_] | None:
+        """What a network learns beside the label: grades of regions, or the scan's class."""
+        return self.classes if member.classes else self.grades(member)
 
     def features(self, member: TabularMember) -> tuple[Floats, list[str]]:
         """(N, F) for a simple model, and the names of its columns.
@@ -56,6 +65,9 @@ class Material:
         if "shape" in member.features:
             columns.append(np.array([tabular.shape_features(one["shape"]) for one in self.seen.records]))
             names += tabular.SHAPE_FEATURES
+        if "volumes" in member.features:
+            columns.append(np.array([tabular.volume_features(one["volumes"]) for one in self.seen.records]))
+            names += tabular.VOLUME_FEATURES
         found = np.concatenate(columns, 1)
         self._check_finite(found, names)
         for name in member.covariates:
@@ -88,7 +100,7 @@ class Material:
                 "A feature is not a number.",
                 where=f"scan {self.seen.scans[rows[0]].name}, {names[columns[0]]}",
                 found=f"{len(set(rows))} scans with features that are not finite",
-                expected="binding ratios and shape of every scan",
+                expected="binding ratios and shape, or volumes, of every scan",
                 fix="Look at these scans (dopascope read SCAN) and leave them out of the cohort.",
             )
 
@@ -99,4 +111,4 @@ def sight_of(member: NetworkMember) -> Sight:
     Raises:
         UsageError: an unknown view, or a crop outside it.
     """
-    return Sight(member.view, tuple(member.intensity), member.top, tuple(member.crop))
+    return Sight(member.view, tuple(member.intensity), member.top, tuple(member.crop), member.colour)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 from dopascope import provenance
-from dopascope.errors import UsageError
+from dopascope.cohort import CohortScan
+from dopascope.errors import LeakError, UnreadableError, UsageError
 from dopascope.learn import checkpoint
 from dopascope.learn.fit import weights_sha256
 from dopascope.learn.log import Epoch, log_text
 from dopascope.learn.recipe import Recipe
-from dopascope.learn.weights import first_weights
+from dopascope.learn.weights import first_weights, pretrained_on
 from dopascope.nets import NETWORKS, known
+from dopascope.nets.classes import CLASSES
 from dopascope.study.extra import with_extra
 from dopascope.study.material import Material, sight_of
-from dopascope.study.plan import NetworkMember, TabularMember
+from dopascope.study.plan import Labels, NetworkMember, Plan, TabularMember, parse
+from dopascope.study.plan_text import toml_of
 from dopascope.tasks import classify
 from dopascope.tasks.tabular import Tabular
 
@@ -43,7 +46,7 @@ class Asked:
     test: Floats
     """For the others."""
     grades: Floats | None
-    """For the others, of networks that grade regions: probability of each grade (N, 4, 5)."""
+    """For the others: probability of each grade of each region (N, 4, 5), or of each class (N, 1, 3); else None."""
     facts: dict[str, Any]
 
 
@@ -53,15 +56,68 @@ class Weights:
 
     state: dict[str, torch.Tensor] | None
     source: str
+    learned_from: frozenset[str] = frozenset()
+    """SHA-256 of the scans that they were learned from, as far as they say."""
 
 
 def weights_of(member: NetworkMember, folder: Path | None) -> Weights:
     """See `learn.weights.first_weights`."""
     state, source = first_weights(member.weights, member.network, folder)
-    return Weights(state, source)
+    return Weights(state, source, pretrained_on(member.weights, member.network, folder))
 
 
-def check(member: NetworkMember, weights: Weights) -> None:
+def available(plan: Plan, folder: Path | None) -> tuple[Plan, dict[str, Weights]]:
+    """The plan without optional members whose weights cannot be had, and the weights of the others.
+
+    Where the member of the answer is left out, the first one beside it takes its place. Both are told in `assumed`.
+
+    Raises:
+        DopascopeError: weights that are not optional cannot be had; see `weights_of`.
+    """
+    found: dict[str, Weights] = {}
+    reasons: dict[str, str] = {}
+    for member in plan.networks:
+        try:
+            found[member.name] = weights_of(member, folder)
+        except (UsageError, UnreadableError) as error:
+            if not member.optional:
+                raise
+            reasons[member.name] = f"left out: {error.what} How to bring them: docs/study.md, first weights."
+    if not reasons:
+        return plan, found
+    known = plan.model_dump(exclude_none=True)
+    known["members"] = [one for one in known["members"] if one["name"] not in reasons]
+    for gone in reasons:
+        orphans = [one for one in known["members"] if one.get("beside") == gone]
+        for one in orphans[1:]:
+            one["beside"] = orphans[0]["name"]
+        for one in orphans[:1]:
+            del one["beside"]
+    known["assumed"] |= {f"members.{name}": reason for name, reason in reasons.items()}
+    return parse(toml_of(known), where="the plan without what cannot be had"), found
+
+
+def check_apart(scans: Sequence[CohortScan], records: Sequence[dict[str, Any]], first: Mapping[str, Weights]) -> None:
+    """Nothing where no scan was pretrained on.
+
+    Raises:
+        LeakError: first weights were learned from scans that would be tested on.
+    """
+    for name, weights in first.items():
+        known = [
+            one.name for one, record in zip(scans, records, strict=True) if record["sha256"] in weights.learned_from
+        ]
+        if known:
+            raise LeakError(
+                "First weights were learned from scans of this study.",
+                where=f"members.{name}.weights",
+                found=f"{len(known)}: {', '.join(known[:10])}",
+                expected="weights learned from other people",
+                fix="Pretrain on a cohort of another seed.",
+            )
+
+
+def check(member: NetworkMember, weights: Weights, labels: Labels) -> None:
     """Build the network once, so that whatever is wrong is said before hours of work.
 
     Raises:
@@ -71,7 +127,16 @@ def check(member: NetworkMember, weights: Weights) -> None:
 
     parse(member.augment)
     Recipe(**member.training.model_dump())
-    if member.grades and known(member.network).output_shape != classify.GRADING:
+    shape = known(member.network).output_shape
+    if member.classes != (shape == classify.CLASSING) or (member.classes and len(labels.classes) != CLASSES):
+        raise UsageError(
+            "Networks with classes and plans with classes go together.",
+            where=f"{member.name}: network, classes",
+            found=f"{member.network}, classes = {str(member.classes).lower()}",
+            expected=", ".join(name for name, one in NETWORKS.items() if one.output_shape == classify.CLASSING),
+            fix="Set classes = true with such a network, and name three labels.classes.",
+        )
+    if member.grades and shape != classify.GRADING:
         raise UsageError(
             "This network grades no regions.",
             where=f"{member.name}: grades",
@@ -119,7 +184,7 @@ def ask_network(
         return kept
     net = classify.new_network(member.network, sight_of(member), seed, weights.state, weights.source)
     recipe = Recipe(**member.training.model_dump())
-    grades = material.grades(member)
+    grades = material.beside(member)
     learned = with_extra(
         member.extra,
         images[train],
@@ -157,7 +222,9 @@ def ask_network(
         **learned.facts,
     }
     tested, graded = classify.logits_and_grades(net, images[test])
-    asked = Asked(classify.logits(net, images[train]), tested, graded if member.grades else None, facts)
+    asked = Asked(
+        classify.logits(net, images[train]), tested, graded if member.grades or member.classes else None, facts
+    )
     if keep_weights:
         _write_npz(folder / WEIGHTS, {name: value.cpu().numpy() for name, value in net.state_dict().items()})
     provenance.write_text(folder / checkpoint.LOG, log_text(trained.log))

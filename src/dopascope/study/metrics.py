@@ -10,18 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import score
+from dopascope.cohort.scan import CohortScan
 from dopascope.errors import DopascopeError
 from dopascope.learn.fit import NO_GRADE
 from dopascope.quant.conditions import SIMULATED
 from dopascope.score import Confusion
+from dopascope.study.classes import classes_figures, share
 from dopascope.study.folder import Lines
 from dopascope.study.material import Material
 from dopascope.study.people import FINAL, GRADES
-from dopascope.study.plan import Plan
+from dopascope.study.plan import Plan, differences
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FORM: Final = "dopascope.metrics/1"
+SIMULATED_MODEL: Final = "simulated"
+"""How the model of a simulated T1 scanner begins."""
 OLDER: Final = 65.0
 """Years; where the subgroups of age part."""
 LEAST_OF_CLASS: Final = 5
@@ -65,7 +69,8 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         "plan": plan.name,
         "positive": plan.labels.positive,
         "scans": sum(len(one.rows) for one in folds),
-        "simulated": all(str(one.stated.manufacturer) in SIMULATED for one in material.seen.scans),
+        "modality": material.modality.name,
+        "simulated": all(_simulated(one) for one in material.seen.scans),
         "people": len({material.people[row] for one in folds for row in one.rows}),
         "failed": [{"scan_id": one.scan.name, "error": one.error} for one in material.seen.failed],
         "pooled": _of_lines(folds, material),
@@ -77,10 +82,32 @@ def measure(plan: Plan, lines: Sequence[Lines], apart: Sequence[Lines], material
         found["bracket"] = _bracket(folds, material)
     if graded := _graded(plan, folds, material):
         found["grades"] = graded
+    if classed := classes_figures(plan, folds, material):
+        found["classes"] = classed
+    if plan.aside:
+        found["matched_nulls"] = matched_nulls(plan)
     if any(len(one.rows) for one in apart):
         found["also"] = _of_lines(apart, material)
     if final:
         found["final"] = _of_lines(final, material)
+    return found
+
+
+def _simulated(scan: CohortScan) -> bool:
+    return str(scan.stated.manufacturer) in SIMULATED or str(scan.stated.model).startswith(SIMULATED_MODEL)
+
+
+def matched_nulls(plan: Plan) -> list[dict[str, Any]]:
+    """Each network that another is compared with, and the one setting in which it differs."""
+    known = {one.name: one for one in plan.networks}
+    found = []
+    for member in plan.networks:
+        if member.beside is None:
+            continue
+        of = known[member.beside]
+        setting = differences(member, of)[0]
+        values = [one.model_dump(mode="json")[setting] for one in (member, of)]
+        found.append({"null": member.name, "of": of.name, "setting": setting, "values": values})
     return found
 
 
@@ -92,9 +119,10 @@ def _joined(lines: Sequence[Lines], material: Material) -> tuple[dict[str, Float
 
 def _of_lines(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
     readers, positive, people = _joined(lines, material)
+    figures = {name: reader_figures(p, positive, people, len(lines)) for name, p in readers.items()}
     verdicts = [verdict for one in lines for verdict in one.verdicts]
     return {
-        "readers": {name: reader_figures(p, positive, people) for name, p in readers.items()},
+        "readers": figures,
         "differences": _differences(readers, positive, people),
         "three_way": _three_way(readers["answer"], verdicts, positive),
         "conformal": _conformal(lines, positive),
@@ -102,8 +130,8 @@ def _of_lines(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
     }
 
 
-def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[str, Any]:
-    """Every figure of one reader."""
+def reader_figures(p: Floats, positive: Bools, people: Sequence[str], folds: int = 1) -> dict[str, Any]:
+    """Every figure of one reader, of answers out of so many folds."""
     counts = Confusion.of(p >= 0.5, positive)
     wanted = {name: one for name, one in FIGURES.items() if np.isfinite(one(p, positive))}
     estimates = score.estimates_of_people(wanted, p, positive, people)
@@ -112,8 +140,10 @@ def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[st
         for name, (low, high) in counts.intervals().items()
         if (value := counts.figures()[name]) is not None
     }
+    shared = {"auroc_allowing_for_folds": _allowing(estimates["auroc"], folds)} if folds > 1 else {}
     return {
         **{name: one.as_dict() for name, one in estimates.items()},
+        **shared,
         **exact,
         "confusion": asdict(counts),
         "classes": [
@@ -125,6 +155,11 @@ def reader_figures(p: Floats, positive: Bools, people: Sequence[str]) -> dict[st
         "calibration": _slope(p, positive),
         "ece": {"value": score.adaptive_ece(p, positive), "by_chance": score.chance_ece(p), "n": len(p)},
     }
+
+
+def _allowing(one: score.Estimate, folds: int) -> dict[str, Any]:
+    low, high = score.allowing_for_folds(one, folds)
+    return one.as_dict() | {"low": low, "high": high}
 
 
 def _of(counts: Confusion, name: str) -> int:
@@ -168,17 +203,10 @@ def _three_way(p: Floats, verdicts: Sequence[str], positive: Bools) -> dict[str,
     flagged = np.array([one == "uncertain" for one in verdicts])
     errors, sure = int(wrong.sum()), int((~flagged).sum())
     return {
-        "uncertain": _share(int(flagged.sum()), len(p)),
-        "errors_among_uncertain": _share(int((wrong & flagged).sum()), errors),
-        "accuracy_of_the_others": _share(int((~wrong & ~flagged).sum()), sure),
+        "uncertain": share(int(flagged.sum()), len(p)),
+        "errors_among_uncertain": share(int((wrong & flagged).sum()), errors),
+        "accuracy_of_the_others": share(int((~wrong & ~flagged).sum()), sure),
     }
-
-
-def _share(part: int, whole: int) -> dict[str, Any]:
-    if not whole:
-        return {"value": None, "reason": "none to count", "n": 0}
-    low, high = score.exact_interval(part, whole)
-    return {"value": part / whole, "low": low, "high": high, "n": whole}
 
 
 def _conformal(lines: Sequence[Lines], positive: Bools) -> dict[str, Any] | None:
@@ -188,10 +216,10 @@ def _conformal(lines: Sequence[Lines], positive: Bools) -> dict[str, Any] | None
     possible = np.concatenate([one.possible for one in lines if one.possible is not None])
     held = np.where(positive, possible[:, 1], possible[:, 0])
     return {
-        "coverage": _share(int(held.sum()), len(held)),
-        "coverage_positive": _share(int(held[positive].sum()), int(positive.sum())),
-        "coverage_negative": _share(int(held[~positive].sum()), int((~positive).sum())),
-        "uncertain": _share(int((possible.sum(1) != 1).sum()), len(held)),
+        "coverage": share(int(held.sum()), len(held)),
+        "coverage_positive": share(int(held[positive].sum()), int(positive.sum())),
+        "coverage_negative": share(int(held[~positive].sum()), int((~positive).sum())),
+        "uncertain": share(int((possible.sum(1) != 1).sum()), len(held)),
     }
 
 
@@ -244,7 +272,7 @@ def _small(p: Floats, rows: NDArray[np.int_], material: Material) -> dict[str, A
     figures = {"auroc": score.auroc, "log_loss": score.log_loss}
     known = score.estimates_of_people(figures, p, positive, [material.people[row] for row in rows], draws=1000)
     right = int(((p >= 0.5) == positive).sum())
-    return {"n": len(p), **{name: one.as_dict() for name, one in known.items()}, "accuracy": _share(right, len(p))}
+    return {"n": len(p), **{name: one.as_dict() for name, one in known.items()}, "accuracy": share(right, len(p))}
 
 
 def _bracket(lines: Sequence[Lines], material: Material) -> dict[str, Any]:
@@ -286,9 +314,9 @@ def _graded(plan: Plan, lines: Sequence[Lines], material: Material) -> list[dict
                     "region": column,
                     "n": n,
                     "kappa": kappa.as_dict() if np.isfinite(kappa.value) else {"value": None, "reason": "one grade"},
-                    "same": _share(int((apart == 0).sum()), n),
-                    "within_one": _share(int((apart <= 1).sum()), n),
-                    "most_frequent": _share(int(np.bincount(true[known]).max()), n),
+                    "same": share(int((apart == 0).sum()), n),
+                    "within_one": share(int((apart <= 1).sum()), n),
+                    "most_frequent": share(int(np.bincount(true[known]).max()), n),
                     "confusion": [
                         [int(((true[known] == a) & (said[known] == b)).sum()) for b in range(len(GRADES))]
                         for a in range(len(GRADES))

@@ -20,8 +20,6 @@ GRADES = ("0", "1", "2", "3", "4")
 """Normal, borderline, moderately reduced, strongly reduced, almost missing."""
 FINAL = "final"
 """Name of the final model's fold."""
-FINAL_FOLDS = 5
-"""One of which the held-out final model is tested on: 20 %."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +118,12 @@ def grades_of(scans: Sequence[CohortScan], columns: Sequence[str]) -> NDArray[np
     return found
 
 
+def classes_of(scans: Sequence[CohortScan], labels: Labels) -> NDArray[np.int_]:
+    """The place of each scan's class in `labels.classes`, (N, 1); every label is in one, as the plan checks."""
+    at = {label: place for place, own in enumerate(labels.classes.values()) for label in own}
+    return np.array([[at[str(scan.label)]] for scan in scans], int).reshape(-1, 1)
+
+
 def _first(scans: Sequence[CohortScan]) -> list[CohortScan]:
     """The first scan of each person, by session and then by name."""
     by_person: dict[str, CohortScan] = {}
@@ -149,7 +153,7 @@ def _places(scans: Sequence[CohortScan], how: Validation) -> list[Place]:
     else:
         places = k_fold(scans, how.folds or 2, seed=how.seed, together=how.together, inner=how.inner)
     if how.final == "held-out":
-        once = k_fold(scans, FINAL_FOLDS, seed=how.seed + 1, together=how.together, inner=how.inner)
+        once = k_fold(scans, how.final_folds, seed=how.seed + 1, together=how.together, inner=how.inner)
         # The largest test set is 20 % rounded up, as 132 of 659 in S3.
         sizes = Counter(place.fold for place in once if place.role == "test")
         largest = max(sizes, key=lambda name: (sizes[name], name))

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dopascope.errors import UsageError
+from dopascope.study.plan_text import toml_of
 
 FORM: Final = "dopascope.plan/1"
-PRESETS: Final = ("s1", "s3", "best")
+PRESETS: Final = ("s1", "s2", "s3", "s5", "best")
 GRADED_REGIONS: Final = 4
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -38,12 +39,20 @@ class Labels(Part):
     """Labels that are known and take no part, such as SWEDD."""
     first_session: bool = False
     """Only the first scan of each person, by session id."""
+    classes: dict[Text, list[Text]] = {}
+    """Class -> its labels, for members that tell more than two apart: the first is `positive`, the others share
+    `negative`."""
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
         every = [*self.positive, *self.negative, *self.leave_out]
         if twice := sorted({one for one in every if every.count(one) > 1}):
             raise ValueError(f"{', '.join(twice)} has two meanings")
+        if self.classes:
+            first, *others = self.classes.values()
+            rest = sorted(label for one in others for label in one)
+            if sorted(first) != sorted(self.positive) or rest != sorted(self.negative):
+                raise ValueError("the first class holds the positive labels, the others each negative label once")
         return self
 
 
@@ -90,7 +99,11 @@ class NetworkMember(Part):
     name: Name
     network: Text
     weights: Text = "none"
-    """`none`, `imagenet`, `medicalnet`, `simulated`, or a file."""
+    """`none`, `imagenet`, `medicalnet`, `simulated`, `stand-in`, or a file."""
+    optional: bool = False
+    """Left out, with the reason said, where its weights cannot be had."""
+    beside: Name | None = None
+    """The member whose matched null this is: it differs in one setting, and takes no part in the answer."""
     view: Text
     intensity: Annotated[list[Text], Field(min_length=1, max_length=2)]
     """Scales that the view is divided by; two of them are shown side by side as channels."""
@@ -98,7 +111,11 @@ class NetworkMember(Part):
     """Values above so many units of the scale are cut."""
     crop: list[tuple[int, int]] = []
     """First and one past the last index of each axis; empty for the whole view."""
+    colour: Literal["none", "grey", "pseudocolour"] = "none"
+    """One slice as three channels: its grey value thrice, or the colour of its interval (`space.pseudocolour`)."""
     augment: list[dict[str, Any]] = []
+    classes: bool = False
+    """Whether `labels.classes` are learned beside the scan's label."""
     grades: list[Text] = []
     """Columns of the cohort table with the grades, 0 normal to 4 almost missing, of right and left caudate and right
     and left putamen, which are learned beside the scan's label; `n/a` where not known."""
@@ -108,12 +125,12 @@ class NetworkMember(Part):
 
 
 class TabularMember(Part):
-    """A simple model of numbers: binding ratios, shape, covariates."""
+    """A simple model of numbers: binding ratios and shape, or volumes of a T1; covariates."""
 
     kind: Literal["tabular"]
     name: Name
     model: Literal["logistic", "svm", "boosting"]
-    features: Annotated[list[Literal["sbr", "shape"]], Field(min_length=1)]
+    features: Annotated[list[Literal["sbr", "shape", "volumes"]], Field(min_length=1)]
     covariates: list[Text] = []
     """Columns of the cohort table; `sex` and other words become 0 and 1, missing values the training median."""
     seeds: Annotated[list[int], Field(min_length=1)] = [1]
@@ -133,7 +150,9 @@ class Validation(Part):
     watch_test: bool = False
     """The test fold is evaluated after each epoch, as the paper's table does; nothing is chosen by it."""
     final: Literal["none", "held-out", "all"] = "none"
-    """`held-out`: one more model, on 80 % of the scans, tested on the others. `all`: one on every scan, to be used."""
+    """`held-out`: one more model, tested on one of `final_folds`. `all`: one on every scan, to be used."""
+    final_folds: Annotated[int, Field(ge=2)] = 5
+    """Of equal size, of which a held-out final model is tested on the largest: 5 for 20 % of the scans."""
     seed: int = 1
 
     @model_validator(mode="after")
@@ -206,7 +225,7 @@ class Plan(Part):
         leaning = {*self.answer.sensitive, *self.answer.specific}
         if strange := sorted(leaning - {*names}):
             raise ValueError(f"answer names {', '.join(strange)}, which is no member")
-        if leaning >= {*names}:
+        if leaning >= {*names} - self.aside:
             raise ValueError("a member that is neither sensitive nor specific has to give the probability")
         fitted = self.answer.combine == "stack" or self.answer.calibration != "none" or self.answer.uncertain > 0
         if fitted and not self.validation.inner:
@@ -218,14 +237,39 @@ class Plan(Part):
                 raise ValueError(f"{member.name}: early_stopping needs validation.watched (and inner = 0)")
             if len(member.grades) not in (0, GRADED_REGIONS):
                 raise ValueError(f"{member.name}: grades needs {GRADED_REGIONS} columns, or none")
-            if bool(member.grades) != bool(training.grade_weight):
-                raise ValueError(f"{member.name}: grades and training.grade_weight go together")
+            if member.classes and (member.grades or not self.labels.classes):
+                raise ValueError(f"{member.name}: classes needs labels.classes, and no grades beside them")
+            if bool(member.grades or member.classes) != bool(training.grade_weight):
+                raise ValueError(f"{member.name}: grades or classes and training.grade_weight go together")
+            if member.beside is not None:
+                self._check_null(member)
         return self
+
+    def _check_null(self, member: NetworkMember) -> None:
+        of = next((one for one in self.networks if one.name == member.beside and one.beside is None), None)
+        if of is None:
+            raise ValueError(f"{member.name}: beside names {member.beside}, which is no network of the answer")
+        apart = differences(member, of)
+        if len(apart) != 1:
+            raise ValueError(
+                f"{member.name}: a matched null differs in one setting, not in {len(apart)} ({', '.join(apart)})"
+            )
+
+    @property
+    def aside(self) -> set[str]:
+        """Members that are compared and take no part in the answer."""
+        return {one.name for one in self.networks if one.beside is not None}
 
     @property
     def networks(self) -> list[NetworkMember]:
         """The members that are networks."""
         return [one for one in self.members if isinstance(one, NetworkMember)]
+
+
+def differences(member: NetworkMember, other: NetworkMember) -> list[str]:
+    """Names of the settings in which two networks differ, apart from what they are called and compared with."""
+    one, two = (member.model_dump(exclude={"name", "beside", "optional"}) for member in (member, other))
+    return [name for name in one if one[name] != two[name]]
 
 
 def load(named: str) -> Plan:
@@ -297,7 +341,7 @@ def changed(
             continue
         told = {"weights": weights, "training.epochs": epochs, "training.minutes": minutes}
         for field, value in told.items():
-            if value is None:
+            if value is None or (field == "weights" and member.get("beside")):
                 continue
             (member["training"] if "." in field else member)[field.rsplit(".", 1)[-1]] = value
             known["assumed"][f"members.{member['name']}.{field}"] = "set on the command line"
@@ -309,45 +353,9 @@ def changed(
         known["validation"] = {**known["validation"], "leave_out": leave_out}
         known["validation"].pop("folds", None)
         known["assumed"]["validation.leave_out"] = "set on the command line"
-    return parse(_table(known, ()), where="command line")
+    return parse(toml_of(known), where="command line")
 
 
 def to_toml(plan: Plan) -> str:
     """The plan as TOML that `parse` reads back; fields without a value are left out."""
-    return _table(plan.model_dump(exclude_none=True), ())
-
-
-def _table(content: Mapping[str, Any], at: tuple[str, ...]) -> str:
-    lines, blocks = [], []
-    for key, value in content.items():
-        if isinstance(value, Mapping) and not _inline(at, key):
-            blocks.append(f"\n[{'.'.join((*at, _key(key)))}]\n" + _table(value, (*at, _key(key))))
-        elif key == "members":
-            blocks += [_member(one) for one in value]
-        else:
-            lines.append(f"{_key(key)} = {_value(value)}\n")
-    return "".join(lines) + "".join(blocks)
-
-
-def _inline(at: tuple[str, ...], key: str) -> bool:
-    return bool(at) and at[0] == "members" and key not in ("training", "extra")
-
-
-def _member(member: Mapping[str, Any]) -> str:
-    return "\n[[members]]\n" + _table(member, ("members",))
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(key)} = {_value(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(one) for one in value) + "]"
-    return repr(value)
+    return toml_of(plan.model_dump(exclude_none=True))

@@ -14,24 +14,29 @@ from numpy.typing import NDArray
 
 from dopascope import provenance
 from dopascope.batch.drive import Outcome, Runner
-from dopascope.batch.viewing import ViewSettings, see
+from dopascope.batch.viewing import Seen, ViewSettings, see
 from dopascope.cohort import CohortScan, read_cohort
 from dopascope.cohort.splits import write_splits
-from dopascope.errors import UsageError
 from dopascope.learn.log import Epoch
-from dopascope.study import answer, members, people
+from dopascope.study import answer, members, modality, people
 from dopascope.study.answer import Combined, p_of
-from dopascope.study.folder import PLAN, SPLITS, Lines, environment, write_errors, write_grades, write_predictions
+from dopascope.study.folder import (
+    SPLITS,
+    Lines,
+    claim,
+    environment,
+    write_classes,
+    write_errors,
+    write_grades,
+    write_predictions,
+)
 from dopascope.study.material import Material
 from dopascope.study.metrics import measure
+from dopascope.study.modality import DAT, SHOWN
 from dopascope.study.people import FINAL, Fold
-from dopascope.study.plan import NetworkMember, Plan, TabularMember, to_toml
+from dopascope.study.plan import NetworkMember, Plan
 
 Floats = NDArray[np.float64]
-SBR_LOGISTIC: Final = TabularMember(kind="tabular", name="sbr-logistic", model="logistic", features=["sbr"])
-"""The baseline that every study is shown beside: logistic regression on binding ratios."""
-SHOWN: Final = "slab_12mm"
-"""The view in which errors are shown to people."""
 DEFAULT_CACHE: Final = "study.cache"
 """Beside the run folder, so that runs of one cohort that lie together share it."""
 
@@ -43,6 +48,8 @@ class Watch:
     scan: Callable[[Outcome], None] = lambda _: None
     training: Callable[[str], None] = lambda _: None
     """A training begins; its name."""
+    left_out: Callable[[str], None] = lambda _: None
+    """A member is left out; its name and why."""
     epoch: Callable[[Epoch], None] = lambda _: None
 
 
@@ -55,6 +62,7 @@ def run_study(
     also: Path | None = None,
     cache: Path | None = None,
     weights_folder: Path | None = None,
+    settings: ViewSettings | None = None,
     runner: Runner | None = None,
     watch: Watch | None = None,
 ) -> dict[str, Any]:
@@ -69,6 +77,7 @@ def run_study(
             models that did not see their person, and judged apart.
         cache: of registered scans; `study.cache` beside `out` when omitted.
         weights_folder: of published weights.
+        settings: how scans are read and measured.
         runner: where scans are registered.
         watch: is told how far it is.
 
@@ -83,28 +92,57 @@ def run_study(
     """
     watch = watch or Watch()
     scans = people.chosen(read_cohort(cohort), plan.labels)
+    modality.check(plan, modality.modality_of(scans))
     people.folds(scans, plan)  # whatever is wrong with them is said before scans are read
     for one in plan.networks:
         people.grades_of(scans, one.grades)
     more = [] if also is None else people.further(read_cohort(also), scans, plan.labels)
-    first = {one.name: members.weights_of(one, weights_folder) for one in plan.networks}
+    every = [one.name for one in plan.networks]
+    plan, first = members.available(plan, weights_folder)
+    for name in [one for one in every if one not in first]:
+        watch.left_out(f"{name}: {plan.assumed[f'members.{name}']}")
     for one in plan.networks:
-        members.check(one, first[one.name])
-    _claim(out, plan, [cohort, *([] if also is None else [also])], resume)
+        members.check(one, first[one.name], plan.labels)
+    claim(out, plan, [cohort, *([] if also is None else [also])], resume)
     views = [one.view for one in plan.networks] + [SHOWN]
     where = cache or out.parent / DEFAULT_CACHE
-    seen = see([*scans, *more], views, out / "views", ViewSettings(), cache=where, runner=runner, progress=watch.scan)
-    own = {scan.name for scan in scans}
+    seen = see(
+        [*scans, *more],
+        views,
+        out / "views",
+        settings or ViewSettings(),
+        cache=where,
+        runner=runner,
+        progress=watch.scan,
+    )
+    return answered(plan, seen, {scan.name for scan in scans}, out, first, watch)
+
+
+def answered(
+    plan: Plan, seen: Seen, own: set[str], out: Path, first: dict[str, members.Weights], watch: Watch
+) -> dict[str, Any]:
+    """The study from scans that were seen: trainings, answers, figures; see `run_study`.
+
+    Args:
+        plan: what to do.
+        seen: the cohort's scans first, then further ones.
+        own: names of the cohort's scans.
+        out: the run folder, claimed.
+        first: the networks' first weights, by member.
+        watch: is told how far it is.
+    """
+    members.check_apart(seen.scans, seen.records, first)
     usable = [scan for scan in seen.scans if scan.name in own]  # they come first
     folds, places = people.folds(usable, plan)
     write_splits(places, out / SPLITS)
-    material = Material.of(seen, plan)
+    material = Material.of(seen, plan, modality.modality_of(usable))
     study = _Study(plan, material, out, first, watch)
-    answered = [study.fold(with_further(fold, seen.scans, len(usable))) for fold in folds]
-    lines = [one.part(one.rows < len(usable)) for one in answered]
-    apart = [one.part(one.rows >= len(usable)) for one in answered if one.fold != FINAL]
+    told = [study.fold(with_further(fold, seen.scans, len(usable))) for fold in folds]
+    lines = [one.part(one.rows < len(usable)) for one in told]
+    apart = [one.part(one.rows >= len(usable)) for one in told if one.fold != FINAL]
     write_predictions(out, lines, apart, material)
     write_grades(out, plan, lines, material)
+    write_classes(out, plan, lines, material)
     write_errors(out, lines, material, SHOWN)
     provenance.write_text(out / "environment.json", json.dumps(environment(), indent=2) + "\n")
     figures = measure(plan, lines, apart, material)
@@ -117,32 +155,6 @@ def with_further(fold: Fold, scans: Sequence[CohortScan], own: int) -> Fold:
     tested = {scans[row].cells["participant_id"] for row in fold.test}
     rows = [row for row in range(own, len(scans)) if scans[row].cells["participant_id"] in tested]
     return replace(fold, also=np.array(rows, int))
-
-
-def _claim(out: Path, plan: Plan, tables: Sequence[Path], resume: bool) -> None:
-    """Make `out` this run's, or see that it is."""
-    names = "".join(f"\n# cohort {one.name}, sha256 {provenance.sha256_of(one)}" for one in tables)
-    text = f"{to_toml(plan)}{names}\n"
-    written = out / PLAN
-    if written.is_file():
-        if not resume:
-            raise UsageError(
-                "This folder holds a run already.",
-                where="--out",
-                found=out,
-                expected="a new folder",
-                fix="Name another folder, or go on with this run: --resume.",
-            )
-        if written.read_text(encoding="utf-8") != text:
-            raise UsageError(
-                "The run in this folder is of another plan or cohort.",
-                where=written,
-                found="another plan.toml",
-                expected="the same plan and cohort table",
-                fix="Name another folder, or give what it was started with.",
-            )
-    provenance.check_writable(out)
-    provenance.write_text(written, text)
 
 
 @dataclass(frozen=True)
@@ -171,8 +183,9 @@ class _Study:
         self._features = {
             one.name: material.features(one)[0] for one in plan.members if not isinstance(one, NetworkMember)
         }
-        self._ratios = material.features(SBR_LOGISTIC)[0]
-        self._rule = material.rule()
+        self._baseline = material.modality.baseline
+        self._simple = material.features(self._baseline)[0]
+        self._rule = material.rule() if material.modality is DAT else None
 
     def fold(self, fold: Fold) -> Lines:
         """Train every member, combine them, and ask about the fold's test scans."""
@@ -180,10 +193,10 @@ class _Study:
         if self._plan.validation.inner:
             told = self._nested(fold)
             truth = self._material.positive[fold.train]
-            combined = answer.fit_answer(self._plan.answer, names, told.train, truth, fold.inner)
+            combined = answer.fit_answer(self._plan.answer, names, told.train, truth, fold.inner, self._plan.aside)
         else:
             told = self._plain(fold)
-            combined = answer.without_inner(self._plan.answer, names)
+            combined = answer.without_inner(self._plan.answer, names, self._plan.aside)
         record = {"fold": fold.name, "answer": combined.as_dict(names), "trainings": told.facts}
         provenance.write_text(self._folder(fold) / "fold.json", json.dumps(record, indent=2) + "\n")
         return self._lines(fold, combined, told)
@@ -272,12 +285,15 @@ class _Study:
         truth, train, test = self._material.positive, told.train, told.test
         known = np.isfinite(train).all(1)
         readers = {"answer": combined.p(test)}
-        if len(self._plan.members) > 1:
-            readers |= {one.name: p_of(test[:, at]) for at, one in enumerate(self._plan.members)}
+        shown = {one.name for one in self._plan.members}
+        if len(alone := shown - self._plan.aside) == 1:
+            shown -= alone  # it is the answer
+        readers |= {one.name: p_of(test[:, at]) for at, one in enumerate(self._plan.members) if one.name in shown}
         readers["majority"] = np.full(len(fold.asked), float(truth[fold.train].mean()))
-        readers["sbr-rule"] = self._rule[fold.asked]
-        asked = members.ask_tabular(SBR_LOGISTIC, self._material, self._ratios, fold.train, fold.asked, seed=1)
-        readers["sbr-logistic"] = p_of(asked.test)
+        if self._rule is not None:
+            readers["sbr-rule"] = self._rule[fold.asked]
+        asked = members.ask_tabular(self._baseline, self._material, self._simple, fold.train, fold.asked, seed=1)
+        readers[self._baseline.name] = p_of(asked.test)
         p = readers["answer"]
         return Lines(
             fold=fold.name,

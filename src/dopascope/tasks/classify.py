@@ -17,12 +17,16 @@ from dopascope.learn.log import Epoch
 from dopascope.learn.recipe import Recipe
 from dopascope.learn.sampling import seed_of
 from dopascope.nets import create, known
+from dopascope.nets.classes import CLASSES
 from dopascope.nets.dat_spect import GRADES, REGIONS
 from dopascope.nets.weights import fill
 from dopascope.space.views import VIEWS
+from dopascope.tasks.coloured import Colour, in_colour
 
 GRADING = (1 + REGIONS * GRADES,)
 """Shape of the answer of networks that grade regions beside the scan's logit."""
+CLASSING = (1 + CLASSES,)
+"""The same of networks that tell several classes apart: the logit of the first against the others, then all."""
 FIRST_WEIGHTS = 1
 """Stands for the drawing of first weights among a training's seeds; epochs count from 0 on batch 0."""
 
@@ -35,6 +39,8 @@ class Sight:
     intensity: tuple[str, ...]
     top: float
     crop: tuple[tuple[int, int], ...] = ()
+    colour: Colour = "none"
+    """`grey` or `pseudocolour`: one slice at one scale as three channels."""
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
@@ -43,11 +49,15 @@ class Sight:
         fits = all(0 <= start < stop <= size for (start, stop), size in zip(self.crop, axes, strict=False))
         if self.crop and (len(self.crop) != len(axes) or not fits):
             raise _wrong("crop", list(self.crop), f"a range inside each axis of {axes}")
+        if self.colour != "none" and (
+            len(VIEWS[self.view].shape) != 3 or VIEWS[self.view].shape[0] * len(self.intensity) != 1
+        ):
+            raise _wrong("colour", self.view, "a view of one slice, at one intensity")
 
     @property
     def channels(self) -> int:
         """Of the image."""
-        return VIEWS[self.view].shape[0] * len(self.intensity)
+        return VIEWS[self.view].shape[0] * len(self.intensity) if self.colour == "none" else 3
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,7 +78,8 @@ class Sight:
         for method in self.intensity:
             divisor = np.array([one[method] * self.top for one in references], np.float32)
             scaled.append(np.clip(cut / divisor.reshape(-1, *[1] * (cut.ndim - 1)), 0, 1))
-        return torch.from_numpy(np.concatenate(scaled, 1))
+        found = np.concatenate(scaled, 1)
+        return torch.from_numpy(found if self.colour == "none" else in_colour(found[:, 0], self.colour))
 
 
 def new_network(
@@ -130,12 +141,13 @@ def logits(net: torch.nn.Module, images: torch.Tensor) -> NDArray[np.float64]:
 def logits_and_grades(
     net: torch.nn.Module, images: torch.Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Logits (N,) of "abnormal", and of networks that grade regions the probability of each grade (N, 4, 5)."""
+    """Logits (N,) of "abnormal", and where there are any, probabilities of grades (N, 4, 5) or classes (N, 1, 3)."""
     said = answers(net, images)
     logits = logit_of(said).double().cpu().numpy()
-    if said.shape[1:] != GRADING:
+    if said.shape[1:] not in (GRADING, CLASSING):
         return logits, None
-    return logits, said[:, 1:].double().unflatten(1, (REGIONS, GRADES)).softmax(2).cpu().numpy()
+    regions = REGIONS if said.shape[1:] == GRADING else 1
+    return logits, said[:, 1:].double().unflatten(1, (regions, -1)).softmax(2).cpu().numpy()
 
 
 def _wrong(name: str, found: object, expected: str) -> UsageError:

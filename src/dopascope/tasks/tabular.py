@@ -1,4 +1,4 @@
-"""Simple models of binding ratios, shape of uptake and covariates: the bar that any network has to pass."""
+"""Simple models of binding ratios, shape of uptake, volumes and covariates: the bar that any network has to pass."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ the putamen is than the caudate on the worse side."""
 SHAPE_FEATURES: Final = tuple(
     f"{end}_{name}" for name in ("volume_ml", "length_mm", "width_mm", "centre_y_mm") for end in ("lower", "higher")
 )
+
+VOLUME_FEATURES: Final = (
+    *("log_caudate_share", "log_putamen_share", "log_midbrain_share", "log_pons_share"),
+    *("midbrain_pons_ratio", "log_brain_ml"),
+)
+"""Volumes of a T1: what each structure has of the brain, midbrain over pons, and the brain itself."""
+
+
+def volume_features(volumes: Mapping[str, float]) -> list[float]:
+    """`VOLUME_FEATURES` of one scan, from its volumes in ml by structure (`quant.morphometry`) and of the brain."""
+    shares = [np.log(volumes[name] / volumes["brain"]) for name in ("caudate", "putamen", "midbrain", "pons")]
+    return [*map(float, shares), volumes["midbrain_pons_ratio"], float(np.log(volumes["brain"]))]
 
 
 def sbr_features(ratios: Mapping[str, float | None]) -> list[float]:

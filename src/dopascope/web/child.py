@@ -123,7 +123,7 @@ def _read(scan: Path, out: Path, choices: dict[str, Any], models_dir: str | None
     lead = next((one for one in reading.readers if one.p_abnormal is not None), None)
     return {
         "ok": True,
-        "verdict": reading.verdict,
+        "verdict": reading.word,
         "passport": reading.passport.verdict,
         "p_abnormal": None if lead is None else lead.p_abnormal,
         "disagreement": reading.disagreement is not None,

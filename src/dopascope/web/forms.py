@@ -25,7 +25,7 @@ from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
 from dopascope.web.changes import CHANGEABLE, FURTHEST, Changeable
 from dopascope.web.passwords import LONGEST
 from dopascope.web.settings import Settings
-from dopascope.web.tables import LABELS, ROLES, Role
+from dopascope.web.tables import LABELS, ROLES, T1_LABELS, Role
 
 _NAME = [
     DataRequired("Give a user name."),
@@ -118,6 +118,16 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     """Scans to read."""
 
     files = MultipleFileField("Scan: a DICOM or NIfTI file, all files of a series, or a zip")
+    modality = SelectField(
+        "What it is",
+        choices=[
+            SelectChoice("", "as the file says"),
+            SelectChoice("dat", "dopamine transporter SPECT"),
+            SelectChoice("t1", "T1-weighted MRI of the head"),
+        ],
+        default="",
+        coerce=lambda one: one or "",
+    )
     age = DecimalField("Age, years", [Optional(), NumberRange(0, 120, "0 to 120 years.")])
     sex = SelectField(
         "Sex",
@@ -153,6 +163,14 @@ class SignForm(FlaskForm):  # type: ignore[misc]
     )
     password = PasswordField("Your password", _ANY_PASSWORD)
     submit = SubmitField("Sign")
+
+    @classmethod
+    def of(cls, *, t1: bool) -> SignForm:
+        """The form with what may be read in a T1 MRI, or in a DaT SPECT."""
+        made = cls()
+        labels = T1_LABELS if t1 else [one for one in LABELS if one not in T1_LABELS or one == "unreadable"]
+        made.label.choices = [SelectChoice("", "choose"), *(SelectChoice(one) for one in labels)]
+        return made
 
 
 def _by_hand(label: str, unit: str) -> DecimalField:

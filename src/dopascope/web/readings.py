@@ -15,7 +15,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
 from dopascope.reading.schema import ManualAdjustment
-from dopascope.report import content, wording
+from dopascope.reading.t1 import MASK_FILE
+from dopascope.report import content, t1_content, wording
 from dopascope.web import storage, viewing
 from dopascope.web.access import (
     CLINICAL,
@@ -47,6 +48,7 @@ FILES: Final = {
     SEAL: "application/json",
     viewing.SCAN: "application/gzip",
     viewing.MNI: "application/gzip",
+    MASK_FILE: "application/gzip",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 Three = tuple[float, float, float]
@@ -195,17 +197,21 @@ def _page(
         upload=upload,
         r=whole,
         identity=identity or {},
-        headline=wording.HEADLINES[whole.verdict],
+        headline=wording.HEADLINES[whole.word],
         symbols=wording.SYMBOLS,
         readers=content.reader_rows(whole),
         ratios=content.ratio_table(numbers) if numbers else None,
         indices=content.index_rows(numbers) if numbers else (),
+        measured=whole.morphometry,
+        volumes=t1_content.rows(whole.morphometry),
+        volume_indices=content.plain_index_rows(whole.morphometry.indices) if whole.morphometry else (),
+        volume_notes=t1_content.notes(whole.morphometry) if whole.brain else (),
         passport=content.passport_rows(whole),
         passport_reasons=content.passport_reasons(whole),
         notes=notes,
         signature=next((one for one in notes if one.kind == "signature"), None),
         note_form=note_form or NoteForm(),
-        sign_form=sign_form or SignForm(),
+        sign_form=sign_form or SignForm.of(t1=whole.is_t1),
         adjust_form=adjust_form or AdjustForm(formdata=None, **_as_fields(manual)),
         adjusting=adjust_form is not None,
         viewer=viewing.told(whole, settings().readings / reading_id, _addresses(reading_id, whole)),
@@ -331,6 +337,9 @@ CORRECTED_BEFORE: Final = Closed(
 )
 
 
+NOT_MOVED: Final = Closed("t1", "A T1 MRI is not corrected by hand: nothing of its reading could be moved.")
+
+
 def _closed(session: Session, reading_id: str, upload: Upload) -> Closed | None:
     """A corrected reading that still waits counts, so that two people at once do not leave two current readings."""
     if _is_signed(session, reading_id):
@@ -347,7 +356,7 @@ def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | Closed
     """
     with database().write() as session:
         row, upload = row_of(session, reading_id)
-        closed = _closed(session, reading_id, upload)
+        closed = NOT_MOVED if whole_of(reading_id).is_t1 else _closed(session, reading_id, upload)
         if closed is not None:
             return closed
         choices = upload.choices | {"shift_mm": shift_mm, "rotate_deg": rotate_deg}
@@ -387,11 +396,11 @@ def comment(reading_id: str, text: str) -> Note:
 @allow(CLINICAL)
 def sign(reading_id: str) -> AnyResponse | str:
     """Sign a reading, once, with the password asked again."""
-    form = SignForm()
-    if not form.validate_on_submit():
-        return _page(reading_id, sign_form=form)
     with database().read() as session:
         row_of(session, reading_id)
+    form = SignForm.of(t1=whole_of(reading_id).is_t1)
+    if not form.validate_on_submit():
+        return _page(reading_id, sign_form=form)
     trouble = password_trouble(form.password.data)
     if trouble:
         form.password.errors = [trouble]

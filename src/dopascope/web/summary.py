@@ -16,10 +16,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from dopascope.reading import Reading
+from dopascope.reading.schema import NO_VERDICT
 from dopascope.report import wording
 from dopascope.web.tables import ReadingRow
 
-VERDICTS: Final = ("normal", "reduced", "uncertain", "refused")
+VERDICTS: Final = ("normal", "reduced", "uncertain", "refused", NO_VERDICT)
 RETEST_PERCENT: Final = 11.0
 """Test-retest variability of binding ratios in healthy people, the larger of the published 7.8 and 11.1 %.
 
@@ -118,6 +119,7 @@ def changes(visits: Sequence[Visit]) -> list[Change]:
 def not_comparable(visits: Sequence[Visit]) -> list[str]:
     """Why changes between these visits may be the camera's or the method's and not the person's."""
     told = []
+    visits = [one for one in visits if one.ratios]
     if len({one.camera for one in visits}) > 1:
         told.append("The visits were scanned by different cameras, or the camera is not stated for all of them.")
     if len({one.method for one in visits if one.method}) > 1:

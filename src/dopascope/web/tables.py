@@ -11,9 +11,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 Role = Literal["reader", "reviewer", "administrator"]
 ROLES: Final[tuple[Role, ...]] = ("reader", "reviewer", "administrator")
-Label = Literal["normal", "reduced", "uncertain", "unreadable"]
-LABELS: Final[tuple[Label, ...]] = ("normal", "reduced", "uncertain", "unreadable")
+Label = Literal["normal", "reduced", "uncertain", "unreadable", "no verdict"]
+LABELS: Final[tuple[Label, ...]] = ("normal", "reduced", "uncertain", "unreadable", "no verdict")
 """What a person may read in a scan."""
+T1_LABELS: Final[tuple[Label, ...]] = ("no verdict", "unreadable")
+"""Of a T1 MRI: it says nothing of dopamine transporters."""
 JobState = Literal["queued", "running", "done", "refused", "dead"]
 JOB_STATES: Final[tuple[JobState, ...]] = ("queued", "running", "done", "refused", "dead")
 FINAL_STATES: Final[tuple[JobState, ...]] = ("done", "refused", "dead")

@@ -73,9 +73,10 @@ def told(reading: Reading, folder: Path, urls: dict[str, str]) -> dict[str, Any]
     if not (folder / SCAN).is_file():
         return None
     registered = (folder / MNI).is_file()
-    own = {"title": "as the camera wrote it", "url": urls[SCAN], "top": None}
+    own = {"title": "as stored" if reading.is_t1 else "as the camera wrote it", "url": urls[SCAN], "top": None}
     if not registered:
-        return {"scans": [own], "template": None, "overlays": [], "unit": "counts", "manual": None}
+        unit = "" if reading.is_t1 else "counts"
+        return {"scans": [own], "template": None, "overlays": [], "unit": unit, "manual": None}
     explained = [
         {"title": f"evidence of {reader}", "url": urls[name], "kind": "evidence"}
         for name, reader in evidence(reading).items()

@@ -14,7 +14,8 @@ import numpy as np
 from dopascope import formats, geometry, phantom, provenance
 from dopascope.errors import DopascopeError
 from dopascope.phantom.camera import Camera, stored_as
-from dopascope.reading.examine import Choices, examine
+from dopascope.reading.choices import Choices
+from dopascope.reading.examine import examine
 from dopascope.reading.readers import RULE_ALONE
 from dopascope.reading.schema import Reading
 from dopascope.reading.selftest.phantoms import OBLIQUE, PHANTOMS, Job, Storage

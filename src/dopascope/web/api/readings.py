@@ -9,6 +9,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response as AnyResponse
 
+from dopascope.reading import SCHEMA
 from dopascope.web import readings, storage
 from dopascope.web.access import CLINICAL, database, visible_readings, who
 from dopascope.web.api.resource import PAGES, Blueprint, page_of
@@ -82,7 +83,7 @@ def get_reading(reading_id: str) -> Any:
 
 
 @blueprint.operation("/readings/<id:reading_id>/reading", "GET", CLINICAL, "read")
-@blueprint.response(200, "Reading", description="dopascope.reading/1")
+@blueprint.response(200, "Reading", description=SCHEMA)
 def get_whole_reading(reading_id: str) -> AnyResponse:
     """The whole reading, as it was sealed."""
     readings.see(reading_id)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
+from dopascope.reading.choices import MODALITIES
 from dopascope.web.api.resource import Paged
 from dopascope.web.changes import FURTHEST
 from dopascope.web.summary import VERDICTS
@@ -185,10 +186,11 @@ class Accepted(Answer):
 
 
 class Said(Schema):
-    """What an uploader says of the person."""
+    """What an uploader says of the person and the examination."""
 
     age = fields.Float(validate=validate.Range(0, 120), allow_nan=False)
     sex = fields.String(validate=validate.OneOf(("F", "M")))
+    modality = fields.String(validate=validate.OneOf(MODALITIES))
 
 
 class VisitLine(Answer):

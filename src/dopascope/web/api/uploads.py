@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
 from dopascope.errors import UsageError
+from dopascope.reading.choices import MODALITIES
 from dopascope.web import readings, uploads
 from dopascope.web.access import CLINICAL, SIGNED_IN, database, upload_of, visible, who
 from dopascope.web.api.problems import Problem, refusal
@@ -33,6 +34,7 @@ FORM: Final = {
         },
         "age": {"type": "number", "minimum": 0, "maximum": 120, "description": "years"},
         "sex": {"type": "string", "enum": ["F", "M"]},
+        "modality": {"type": "string", "enum": list(MODALITIES), "description": "where the file does not say it"},
     },
 }
 BODY: Final = {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}
@@ -68,9 +70,8 @@ def add_upload() -> Any:
         raise Problem(422, "An Idempotency-Key has 1 to 200 printable ASCII characters without blanks.", kind="invalid")
     try:
         said = Said().load(request.form.to_dict())
-        found = uploads.take(
-            request.files.getlist("files"), uploads.choices_of(said.get("age"), said.get("sex")), key or ""
-        )
+        choices = uploads.choices_of(said.get("age"), said.get("sex"), said.get("modality"))
+        found = uploads.take(request.files.getlist("files"), choices, key or "")
     except ValidationError as error:
         raise invalid(error) from error
     except UsageError as error:

@@ -1,0 +1,51 @@
+"""The page on T1 studies: no figure typed in by hand, and its arithmetic against closed forms."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import t1_calibration
+from dopascope.cohort import leaks
+from dopascope.cohort.splits import Place
+from dopascope.score import Estimate
+
+
+def test_the_page_is_made_from_the_figures() -> None:
+    figures = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))
+    assert t1_calibration.PAGE.read_text(encoding="utf-8") == t1_calibration.page(figures)
+
+
+def test_the_recorded_intervals_hold_one_half_as_often_as_they_should() -> None:
+    """Those of a held-out test, and those of folds that allow for what their models share; not those that do not."""
+    null = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))["null"]
+    assert null["seeds"] == 200
+    for name in ("allowing_for_folds", "held_out"):
+        assert 0.90 <= null[name]["hold_half"] <= 0.98, name
+    assert null["people_drawn"]["hold_half"] < null["allowing_for_folds"]["hold_half"]
+
+
+@pytest.mark.parametrize("d", [0.16, 0.5, 2.0])
+def test_what_a_difference_allows_is_that_of_two_normal_distributions(d: float) -> None:
+    """AUROC = P(x > y), x and y normal, d apart."""
+    allowed = t1_calibration._phi(d / np.sqrt(2))
+    grid = np.linspace(-9, 9, 4001)
+    assert allowed == pytest.approx(np.trapezoid(norm.pdf(grid, d) * norm.cdf(grid), grid), abs=1e-6)
+
+
+def test_coverage_counts_intervals_that_hold_one_half() -> None:
+    found = [Estimate(0.5, 0.4, 0.6, 60, 60), Estimate(0.7, 0.6, 0.8, 60, 60), Estimate(0.3, 0.2, 0.4, 60, 60)]
+    told = t1_calibration._coverage([*found, found[0]])
+    assert (told["hold_half"], told["above"], told["below"]) == (0.5, 1, 1)
+
+
+def test_a_large_planted_difference_is_found() -> None:
+    seen = t1_calibration._cohort(3, 200, 3.0)
+    one = t1_calibration._auroc(seen, 1)
+    assert one.low > 0.5
+    assert abs(one.value - t1_calibration._phi(0.48 / np.sqrt(2))) < 0.12
+    places = [Place("1", role, scan.name, str(scan.person)) for scan in seen.scans for role in ("train", "test")]
+    assert len(leaks.leaks(seen.scans, places, contents=False)) == 200, "each person stands on both sides"
