@@ -9,6 +9,7 @@ from typing import Final
 from dopascope.reading.assemble import DAT_PARTS, T1_PARTS
 from dopascope.reading.schema import (
     AcquisitionPart,
+    CounterfactualPart,
     Grade,
     Index,
     QuantificationPart,
@@ -335,11 +336,27 @@ def acquisition_facts(made: AcquisitionPart, *, t1: bool = False) -> Facts:
     )
 
 
+def changed_rows(part: CounterfactualPart) -> tuple[tuple[str, str, str, str, str], ...]:
+    """Region; ratio in the slab, asked, read off the simulation; normal mean and standard deviation."""
+    return tuple(
+        (
+            wording.plain(name).capitalize(),
+            number(one.present),
+            number(one.wanted) + (" (held)" if name in part.held else ""),
+            number(one.found),
+            f"{number(one.normal)} ± {number(one.normal_sd)}",
+        )
+        for name, one in part.ratios.items()
+    )
+
+
 def hashes(reading: Reading) -> Iterator[tuple[str, str]]:
     """What was read and with what, by SHA-256."""
     yield "Scan", reading.scan.sha256 or "none: the image was given in memory"
     if reading.brain:
         yield reading.brain.model, reading.brain.model_sha256
+    if reading.counterfactual:
+        yield reading.counterfactual.model, reading.counterfactual.model_sha256
     for one in reading.readers:
         if one.model_sha256:
             yield one.id, one.model_sha256
