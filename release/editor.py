@@ -48,12 +48,12 @@ SEEN = InputSpec(
     view="slab_12mm",
     intensity="p75_nonstriatal",
     flip_x=False,
-    crop=[(13, 77), (14, 78)],
+    crop=[(21, 69), (41, 89)],
     clip=(0.0, 10.0),
     mean=0.0,
     sd=10.0,
     axes="x from the subject's left to right, y from back to front",
-    shape=[1, 64, 64],
+    shape=[1, 48, 48],
 )
 SETTINGS = {"width": 16, "halvings": 3, "latent": 32, "drop": 0.0}
 PERCENTILES = (1, 99)
@@ -142,7 +142,7 @@ def fit(learned: Slabs, folder: Path, epochs: int) -> Generator:
 
 
 def images(slabs: NDArray[np.float32]) -> torch.Tensor:
-    """Slabs (N, 91, 109) as the network takes them, (N, 1, 64, 64)."""
+    """Slabs (N, 91, 109) as the network takes them, (N, 1, 48, 48)."""
     from dopascope.bundle import view
 
     return torch.from_numpy(view.prepare(slabs, SEEN))
@@ -189,9 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--bundle", type=Path, help="new folder of the bundle")
-    parser.add_argument("--subjects", type=int, default=240)
+    parser.add_argument("--subjects", type=int, default=200)
     parser.add_argument("--held-out", type=int, default=80)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     learned = slabs_of(asked.work / "learned", asked.subjects, SEED)
@@ -205,8 +205,8 @@ def main() -> None:
             title="dopascope's editor of slabs (simulated scans only)",
             trained_on="simulated scans of ten sites; no real scan",
             details=f"{len(learned.slabs)} people and their mirror images, {int(learned.healthy.sum())} healthy; "
-            f"{asked.epochs} epochs, one thread, seed {SEED}; slabs of 64 x 64 pixels of 2 mm; SHA-256 of the data "
-            f"{generator.training['data_sha256'][:16]}.",
+            f"{asked.epochs} epochs, one thread, seed {SEED}; 48 x 48 pixels of 2 mm around the striatum; SHA-256 of the "
+            f"data {generator.training['data_sha256'][:16]}.",
             rebuilt_by="python release/editor.py WORK --bundle BUNDLE",
             measured=measured,
         )

@@ -27,9 +27,11 @@ def figures(bundle: Bundle, learned: Slabs, held_out: Slabs) -> dict[str, Any]:
     low = max(rule.values[place].low for place in PUTAMEN)
     high = min(rule.values[place].high for place in PUTAMEN)
     asked = np.linspace(low, high, STEPS)
-    found = np.array([[_lower(edit(bundle, one, age, float(r))) for r in asked] for one, age in _each(held_out)])
+    found = np.array(
+        [[_lower(edit(bundle, one, normal_at(rule, age), float(r))) for r in asked] for one, age in _each(held_out)]
+    )
     slopes = np.array([np.polyfit(asked, row, 1)[0] for row in found])
-    there = [edit(bundle, one, age, None) for one, age in _each(held_out)]
+    there = [edit(bundle, one, normal_at(rule, age), None) for one, age in _each(held_out)]
     changed = held_out.slabs + np.stack([one.difference for one in there])
     back = bundle.differences(changed, [one.found for one in there], present)
     returned = changed + back
@@ -79,7 +81,7 @@ def _straight_lines(slabs: NDArray[np.float32]) -> Floats:
 
 def _root(difference: NDArray[np.floating[Any]]) -> Floats:
     """Root mean square of each slab's difference, over the part that an editor sees."""
-    seen = np.asarray(difference, np.float64)[:, 13:77, 14:78]
+    seen = np.asarray(difference, np.float64)[:, 21:69, 41:89]
     return np.asarray(np.sqrt(np.square(seen).mean((1, 2))))
 
 

@@ -33,7 +33,6 @@ class Edited:
     """Read off the changed slab."""
     normal: Floats
     """Of healthy people of the age."""
-    normal_sd: Floats
     held: tuple[str, ...]
     """Regions whose ratio was held at an end of what the editor has learned from."""
 
@@ -114,13 +113,13 @@ def wanted_ratios(present: Floats, normal: Floats, asked: float | None) -> Float
     return start * (asked / start[lower])
 
 
-def edit(bundle: Bundle, slab: NDArray[np.float32], age: float, asked: float | None) -> Edited:
-    """A slab as it would be with the ratios of healthy people of the age, or with another ratio of the lower putamen.
+def edit(bundle: Bundle, slab: NDArray[np.float32], normal: Floats, asked: float | None) -> Edited:
+    """A slab as it would be with the ratios of healthy people, or with another ratio of the lower putamen.
 
     Args:
         bundle: an editor.
         slab: (91, 109), `space.views.slab_12mm` in units of the editor's intensity reference.
-        age: in years.
+        normal: ratios of healthy people of the age: `normal_at`, or those of the camera where they are known.
         asked: ratio of the lower putamen; None for that of healthy people.
 
     Raises:
@@ -130,7 +129,7 @@ def edit(bundle: Bundle, slab: NDArray[np.float32], age: float, asked: float | N
     rule = rule_of(bundle)
     if asked is not None:
         check_asked(bundle, asked)
-    present, normal = slab_ratios(slab[None])[0], normal_at(rule, age)
+    present = slab_ratios(slab[None])[0]
     target = wanted_ratios(present, normal, asked)
     inside = np.clip(target, [one.low for one in rule.values], [one.high for one in rule.values])
     wanted = np.where(target == present, present, inside)
@@ -140,7 +139,6 @@ def edit(bundle: Bundle, slab: NDArray[np.float32], age: float, asked: float | N
         present=present,
         wanted=wanted,
         found=slab_ratios((slab + difference)[None])[0],
-        normal=normal,
-        normal_sd=np.array([one.normal.sd for one in rule.values]),
+        normal=np.asarray(normal, np.float64),
         held=tuple(name for name, one, other in zip(REGIONS, wanted, target, strict=True) if one != other),
     )

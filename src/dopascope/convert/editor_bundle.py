@@ -28,8 +28,8 @@ from dopascope.nets.generative.condition import asked
 LIMITS = (
     "A simulation: what the model has learned of simulated people, not what this person was or will be. It is no "
     "evidence for or against any diagnosis.",
-    "The normal values are means over ten simulated cameras. A scan of a sharper camera than most has higher ratios, a "
-    "scan of a coarser one lower, with nothing wrong.",
+    "Its own normal values are means over ten simulated cameras. A scan of a sharper camera than most has higher "
+    "ratios, a scan of a coarser one lower, with nothing wrong.",
     "The difference of two of the model's pictures is added to the slab; the scan's own noise stays, also where it "
     "would be weaker or stronger.",
     "It has seen slabs of simulated scans that were registered well, and no real scan.",

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dopascope.bundle import Bundle
-from dopascope.bundle.editor import check_asked, edit, editor, rule_of
+from dopascope.bundle.editor import check_asked, edit, editor, normal_at, rule_of
 from dopascope.errors import UsageError
+from dopascope.quant import Quantification
 from dopascope.reading.images import ChangedSlab
 from dopascope.reading.schema import ChangedRatio, CounterfactualPart, Person
 from dopascope.space import Registration, views
 from dopascope.space.intensity import reference_value
-from dopascope.space.slab_ratios import REGIONS
+from dopascope.space.slab_ratios import REGIONS, slab_ratios
 from dopascope.volume import Volume
 
 NORMAL: Final = "normal"
@@ -74,13 +76,13 @@ def why_not(person: Person, registration: Registration, bundle: Bundle) -> str |
     return None
 
 
-def change(bundle: Bundle, mni: Volume, reference_mean: float, age: float, asked: str | float) -> ChangedSlab:
+def change(bundle: Bundle, mni: Volume, numbers: Quantification, age: float, asked: str | float) -> ChangedSlab:
     """The slab of a scan with raw intensities on `MNI_2MM`, before and after.
 
     Args:
         bundle: an editor.
         mni: the scan.
-        reference_mean: of the reading's reference region; the slabs are divided by it.
+        numbers: its binding ratios, and what is expected of the camera where normal values fit.
         age: in years.
         asked: `normal`, or a ratio of the lower putamen.
 
@@ -89,15 +91,17 @@ def change(bundle: Bundle, mni: Volume, reference_mean: float, age: float, asked
     """
     unit = reference_value(mni, bundle.spec.input.intensity)
     slab = (views.slab_12mm(mni) / unit).astype(np.float32)
-    made = edit(bundle, slab, age, parsed(asked))
-    columns = (made.present, made.wanted, made.found, made.normal, made.normal_sd)
-    names = ("present", "wanted", "found", "normal", "normal_sd")
+    normal, normal_from = _normal(bundle, slab, numbers, age)
+    made = edit(bundle, slab, normal, parsed(asked))
+    columns = (made.present, made.wanted, made.found, made.normal)
+    names = ("present", "wanted", "found", "normal")
     part = CounterfactualPart(
         asked=asked if asked == NORMAL else float(asked),
         model=bundle.id,
         model_sha256=bundle.model_sha256,
         trained_on=bundle.spec.training.summary,
         age_years=age,
+        normal_from=normal_from,
         ratios={
             region: ChangedRatio(**dict(zip(names, (float(one) for one in row), strict=True)))
             for region, row in zip(REGIONS, np.stack(columns, axis=1), strict=True)
@@ -106,5 +110,25 @@ def change(bundle: Bundle, mni: Volume, reference_mean: float, age: float, asked
         file=FILE,
         meaning=MEANING,
     )
-    scale = np.float32(unit / reference_mean)
+    scale = np.float32(unit / numbers.reference_mean)
     return ChangedSlab(part, slab * scale, (slab + made.difference) * scale)
+
+
+def _normal(
+    bundle: Bundle, slab: NDArray[np.float32], numbers: Quantification, age: float
+) -> tuple[NDArray[np.float64], str]:
+    """Ratios of healthy people of the age in the order of `REGIONS`, and whose they are.
+
+    Where the reading has normal values of the camera, these: brought from binding ratios to ratios of the slab by the
+    quotient that this scan has of the two. A mean over other cameras, which is all that the editor knows, can be half
+    or twice as high.
+    """
+    measured = [numbers.regions[name] for name in REGIONS]
+    expected = [one.expected for one in measured if one.expected is not None and one.sbr is not None]
+    total = sum(one.sbr for one in measured if one.sbr is not None)
+    if len(expected) == len(REGIONS) and total > 0:
+        quotient = float(slab_ratios(slab[None])[0].sum()) / total
+        if quotient > 0:
+            return np.array(expected) * quotient, f"{numbers.normals}, times {quotient:.2f} (ratio of the slab to SBR)"
+    rule = rule_of(bundle)
+    return normal_at(rule, age), f"{rule.people} healthy simulated people over ten cameras; this one may differ"

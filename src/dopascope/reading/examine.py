@@ -167,7 +167,7 @@ def _examine_registered(
     passport_part = parts.passport_part(found)
     verdict, why, disagreement = combine(results, passport_part, registration.accepted)
     maps = [made.part for made in evidence.values()]
-    changed, why_not = _changed(choices, person, registration, mni, numbers.reference_mean)
+    changed, why_not = _changed(choices, person, registration, mni, numbers)
     reading = assemble(
         image,
         choices,
@@ -195,7 +195,7 @@ def _examine_registered(
 
 
 def _changed(
-    choices: Choices, person: Person, registration: space.Registration, mni: Volume, reference_mean: float
+    choices: Choices, person: Person, registration: space.Registration, mni: Volume, numbers: quant.Quantification
 ) -> tuple[ChangedSlab | None, dict[str, str]]:
     """The slab with other ratios, or why there is none."""
     if choices.counterfactual is None:
@@ -204,7 +204,7 @@ def _changed(
     why = counterfactual.why_not(person, registration, bundle)
     if why is not None or person.age_years is None:
         return None, {"counterfactual": why or counterfactual.NO_AGE}
-    return counterfactual.change(bundle, mni, reference_mean, person.age_years, choices.counterfactual), {}
+    return counterfactual.change(bundle, mni, numbers, person.age_years, choices.counterfactual), {}
 
 
 def _evidence_reason(choices: Choices, networks: bool) -> dict[str, str]:

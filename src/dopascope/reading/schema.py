@@ -256,13 +256,12 @@ class PseudocolourPart(Part):
 
 
 class ChangedRatio(Part):
-    """A region's ratio as the slab shows it, which is lower than its binding ratio."""
+    """A region's ratio as the slab shows it, which is no binding ratio."""
 
     present: float = Field(description="read off the slab of the scan")
     wanted: float = Field(description="as the editor was asked")
     found: float = Field(description="read off the changed slab")
-    normal: float = Field(description="mean of healthy simulated people of the age")
-    normal_sd: float
+    normal: float = Field(description="mean of healthy people of the age, see `normal_from`")
 
 
 class CounterfactualPart(Part):
@@ -273,6 +272,7 @@ class CounterfactualPart(Part):
     model_sha256: str
     trained_on: str
     age_years: float
+    normal_from: str = Field(description="whose the normal ratios are")
     ratios: dict[str, ChangedRatio]
     held: list[str] = Field(description="regions whose ratio was held at an end of what the editor has learned")
     file: str

@@ -173,7 +173,7 @@ def changed_tiles(changed: ChangedSlab) -> Iterator[Tile]:
     added = _enlarged((changed.after - changed.before)[cut])
     base = tiles.grey(_enlarged(changed.before[cut]), EVIDENCE_TOP, ("R", "L"))
     tinted = tiles.stamped(tiles.tint(base, added / DIFFERENCE_TOP))
-    yield _tile(tinted, f"difference, up to {DIFFERENCE_TOP:g}", "Difference of the two over the slab in grey")
+    yield _tile(tinted, f"difference, full colour at {DIFFERENCE_TOP:g}", "Difference of the two over the slab in grey")
 
 
 def registration_check(scan: Volume, reference: str) -> Iterator[Tile]:

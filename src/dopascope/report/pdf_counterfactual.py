@@ -28,7 +28,7 @@ def simulated(reading: Reading, drawn: figures.Figures) -> Iterator[Flowable]:
             text("Simulation, no evidence", words.SECTION),
             Film(drawn.counterfactual, tallest=130.0),
             Keys(list(zip(("added", "taken away"), colours, strict=True))),
-            Table([heads, *rows], [47 * MM, 26 * MM, 32 * MM, 26 * MM, 40 * MM], style=[*LINES, *TIGHT]),
+            Table([heads, *rows], [47 * MM, 26 * MM, 32 * MM, 26 * MM, 40 * MM], style=[*LINES, *TIGHT], hAlign="LEFT"),
             Paragraph(said, words.NOTE),
         ]
     )

@@ -223,9 +223,8 @@ def changed_sentences(part: CounterfactualPart) -> list[str]:
     held = f" Held at an end of what it has learned: {regions}." if part.held else ""
     return [
         part.meaning,
-        f"{part.model} was made from {part.trained_on.rstrip('.')}. Ratios are read off the slab and are lower than the "
-        "binding ratios above; normal is the mean, with the standard deviation, of healthy people over ten simulated "
-        f"cameras.{held}",
+        f"{part.model} was made from {part.trained_on.rstrip('.')}. Ratios are those that the slab shows, and no "
+        f"binding ratios. Normal values: {part.normal_from}.{held}",
     ]
 
 

@@ -1,6 +1,6 @@
 """Ratios read off the 12 mm slab: what an editor is told of a picture, and what is read off its answer.
 
-They are no binding ratios of a scan: means of the atlas's regions as the slab shows them over the mean of the reference
+They are no binding ratios: means of the atlas's regions as the slab shows them over the mean of the reference
 region in the same slab, less 1. Blur and the six slices lower them alike before and after a change.
 """
 
