@@ -12,7 +12,7 @@ from dopascope import atlas
 from dopascope.cohort import CohortScan
 from dopascope.cohort.splits import Place
 from dopascope.generate.fitting import Wanted
-from dopascope.generate.frames import TOP, frame
+from dopascope.generate.frames import frame
 from dopascope.generate.material import Material, Side
 from dopascope.learn.generative.recipe import GeneratorRecipe
 from dopascope.space.views import VIEWS
@@ -59,7 +59,7 @@ def image(
         made = made + BACKGROUND * ratio * known[region]
     made = made * (1.15 if camera == "siemens" else 1.0)
     grain = rng.normal(0, noise, made.shape) * known["brain"] if noise else 0.0
-    return np.clip((made + grain) / TOP, 0, 1).astype(np.float32)
+    return np.clip((made + grain) / 10, 0, 1).astype(np.float32)
 
 
 def person(number: int, name: str, *, scatter: float = 0.1) -> tuple[CohortScan, NDArray[np.float32]]:

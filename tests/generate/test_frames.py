@@ -5,16 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dopascope import atlas
+from dopascope.batch.viewing import T1_LIFT
 from dopascope.errors import UsageError
-from dopascope.generate.frames import FRAMES, TOP, frame
+from dopascope.generate.frames import FRAMES, frame
+from dopascope.generate.read_off import DAT, T1
 from dopascope.space.views import VIEWS
 from dopascope.volume import MNI_2MM, Volume
 from made_material import image
 
 EVERY = pytest.mark.parametrize("name", sorted(FRAMES))
+OF_DAT = pytest.mark.parametrize("name", sorted(name for name, one in FRAMES.items() if one.modality is DAT))
+OF_T1 = pytest.mark.parametrize("name", sorted(name for name, one in FRAMES.items() if one.modality is T1))
 
 
-@EVERY
+@OF_DAT
 def test_ratios_of_a_picture_are_those_that_it_was_made_with(name: str) -> None:
     ratios = {"caudate_left": 2.5, "caudate_right": 2.0, "putamen_left": 1.0, "putamen_right": 1.8}
     found = frame(name).quantities(image(name, ratios)[None])
@@ -30,13 +35,39 @@ def test_ratios_of_a_picture_are_those_that_it_was_made_with(name: str) -> None:
     assert found["putamen_asymmetry"][0] < -30
 
 
-@EVERY
+@OF_DAT
 def test_ratios_do_not_know_the_scale_of_the_picture(name: str) -> None:
     ratios = {"caudate_left": 2.0, "caudate_right": 2.0, "putamen_left": 1.0, "putamen_right": 1.5}
     one = image(name, ratios, noise=0.1)[None].astype(np.float64)
     first, second = frame(name).quantities(one), frame(name).quantities(0.37 * one)
     for quantity, values in first.items():
         assert values == pytest.approx(second[quantity], rel=1e-9)
+
+
+@OF_T1
+def test_tissues_of_a_picture_are_those_that_it_was_made_with(name: str) -> None:
+    """A brain of grey matter with fluid in its left tenth and white matter on its right: counted, not fitted."""
+    known = frame(name)
+    x = known.grid.centres_mm()[..., 0]
+    z = np.where(x < -40, -2.5, np.where(x > 30, 1.2, 0.0))
+    brain = np.abs(known.grid.centres_mm()[..., 1] + 20) < 50
+    made = np.where(brain, z + T1_LIFT, 0.0)
+    found = {key: float(one[0]) for key, one in known.quantities(known.image(made)[None]).items()}
+    inside = brain.sum()
+    assert found["brain"] == pytest.approx(inside * known.grid.voxel_ml)
+    assert found["fluid"] == pytest.approx(100 * (brain & (x < -40)).sum() / inside)
+    assert found["white"] == pytest.approx(100 * (brain & (x > 30)).sum() / inside)
+    whole = known.quantities(known.image(np.where(x < -1e-3, made, 0))[None])
+    assert whole["sides"][0] == pytest.approx(200)
+
+
+@OF_T1
+def test_a_whole_brain_fits_into_a_frame(name: str) -> None:
+    known = frame(name)
+    brain = Volume((atlas.tissue("brain").data >= 0.5).astype(np.float32), MNI_2MM)
+    whole = VIEWS[known.sight.view].take(brain)
+    cut = tuple(slice(*ends) for ends in known.sight.crop)
+    assert whole[(slice(None), *cut)].sum() == pytest.approx(whole.sum(), rel=0.005)
 
 
 @EVERY
@@ -47,10 +78,10 @@ def test_an_image_lies_where_the_view_took_it_from(name: str) -> None:
         data = MNI_2MM.centres_mm()[..., axis].astype(np.float32) + 200
         cut = tuple(slice(*ends) for ends in known.sight.crop)
         seen = VIEWS[known.sight.view].take(Volume(data, MNI_2MM))[(slice(None), *cut)]
-        placed = known.volume(seen / TOP)
+        placed = known.volume(seen / np.float32(known.top))
         assert placed.grid.shape == placed.data.shape
         assert np.allclose(placed.data - 200, placed.grid.centres_mm()[..., axis], atol=1e-3)
-        assert np.array_equal(known.image(placed.data), np.asarray(seen / TOP, np.float32))
+        assert np.array_equal(known.image(placed.data), np.asarray(seen / known.top, np.float32))
 
 
 @EVERY

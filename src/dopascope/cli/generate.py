@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 EPOCHS: Final = {"cvae": 200, "gan": 300, "ddpm": 300, "rflow": 300, "ldm": 400}
 """Where nobody says how many: enough for a few hundred small images."""
+FAMILY: Final = "cvae"
+FRAME: Final = "slab-64"
+LEARNING_RATE: Final = 1e-3
+"""Where neither the command line nor a preset says otherwise."""
 
 app = typer.Typer(
     name="generate", help="Fit generators of synthetic images, draw from them, and judge them.", no_args_is_help=True
@@ -37,10 +41,21 @@ NamedOption = Annotated[
 def fit(
     cohort: generate_judged.CohortOption,
     out: Annotated[Path, typer.Option("--out", help="Folder of the generator, new or to go on with.", metavar="DIR")],
-    family: Annotated[str, typer.Option("--family", help="cvae, gan, ddpm, rflow or ldm.", metavar="NAME")] = "cvae",
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="What a paper fits: s1, s4 or s4-volumes; other options go before it."),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option("--family", help="cvae (default), gan, ddpm, rflow or ldm.", metavar="NAME")
+    ] = None,
     frame: Annotated[
-        str, typer.Option("--frame", help="slab, slab-64, slices or volume-32.", metavar="NAME")
-    ] = "slab-64",
+        str | None,
+        typer.Option(
+            "--frame",
+            help="slab-64 (default), slab, slices, volume-32; of T1: t1-slice, t1-volume.",
+            metavar="NAME",
+        ),
+    ] = None,
     label: Annotated[
         list[str], typer.Option("--class", help="A label to learn; repeat; default: all.", metavar="LABEL")
     ] = [],  # noqa: B006  (typer copies it)
@@ -60,7 +75,9 @@ def fit(
         float | None, typer.Option("--minutes", help="Time after which it ends, at an end of an epoch.", metavar="M")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", help="Images learned from at once.", metavar="N")] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of the optimiser.", metavar="RATE")] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Of the optimiser; default 0.001.", metavar="RATE")
+    ] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Show all classes equally often, whatever their sizes.")
     ] = False,
@@ -75,28 +92,35 @@ def fit(
     """Fit a generator on the training side of one fold, the test side unseen. Run again to go on after an interruption.
 
     Examples: dopascope generate fit --cohort cohort.tsv --family cvae --out gen/cvae;
-    dopascope generate fit --cohort cohort.tsv --family rflow --condition sbr --splits splits.tsv --fold 2 --out gen/rf
+    dopascope generate fit --cohort cohort.tsv --family rflow --condition sbr --splits splits.tsv --fold 2 --out gen/rf;
+    dopascope generate fit --cohort t1/cohort.tsv --preset s4 --out gen/s4
     """
     generate_judged.require_learn()
     from dopascope.batch import Runner
     from dopascope.generate.fitting import Wanted, Watch
     from dopascope.generate.fitting import fit as fit_cohort
     from dopascope.generate.frames import frame as known_frame
+    from dopascope.generate.presets import preset as known_preset
     from dopascope.learn.generative.plan import known
     from dopascope.learn.generative.recipe import GeneratorRecipe
 
-    known(family)
+    named = known_preset(preset) if preset is not None else None
+    chosen = family or (named.family if named else FAMILY)
+    known(chosen)
+    seen = known_frame(frame or (named.frame if named else FRAME))
+    usual = named.epochs if named and named.family == chosen else EPOCHS[chosen]
+    rate = named.learning_rate if named else LEARNING_RATE
     wanted = Wanted(
-        family=family,
-        frame=known_frame(frame),
+        family=chosen,
+        frame=seen,
         recipe=GeneratorRecipe(
-            epochs=epochs if epochs is not None else EPOCHS[family],
+            epochs=usual if epochs is None else epochs,
             batch=batch,
-            learning_rate=learning_rate,
-            balanced=balanced,
+            learning_rate=rate if learning_rate is None else learning_rate,
+            balanced=balanced or (named is not None and named.balanced),
             minutes=minutes,
         ),
-        classes=tuple(label),
+        classes=tuple(label) or (named.classes if named else ()),
         conditions=tuple(condition),
         settings=_settings(setting),
         fold=fold,
@@ -104,12 +128,15 @@ def fit(
         seed=seed,
         grid_every=grid_every,
     )
-    if epochs is None:
-        say_assumed([f"{EPOCHS[family]} epochs; --epochs or --minutes set another length"])
+    if named:
+        say(named.title)
+        say_assumed(list(named.assumed))
+    elif epochs is None:
+        say_assumed([f"{usual} epochs; --epochs or --minutes set another length"])
     if splits is None:
         say_assumed([f"five folds of whole people, made with seed 1; fold {fold} is held out"])
     teller = Teller()
-    teller.training(f"{family}, {known_frame(frame).description}")
+    teller.training(f"{chosen}, {seen.description}")
 
     def told(one: GeneratorEpoch) -> None:
         teller.line(one.epoch, ", ".join(f"{name} {value:.4f}" for name, value in one.losses.items()), one.seconds)

@@ -19,7 +19,7 @@ _LABEL_TYPES: Final = (np.uint8, np.int16, np.int32)
 
 
 def save_nifti(
-    image: Volume | LabelMap, path: str | Path, *, code: int = 1, note: str = "", whole: bool = False
+    image: Volume | LabelMap, path: str | Path, *, code: int = 1, whole: bool = False, note: str = ""
 ) -> None:
     """Write `image` to `path` (`.nii` or `.nii.gz`) with its affine as sform and, where it has no shear, as qform.
 
@@ -29,8 +29,8 @@ def save_nifti(
         image: what to write.
         path: replaced only when the writing went well.
         code: the NIfTI code of both forms: 1 scanner, 2 aligned, 3 Talairach, 4 MNI152.
-        note: for the header's `descrip`, cut at 79 characters; its first word stands in `intent_name` too.
         whole: write intensities that are whole numbers of 16 bits as integers, as scanners store them.
+        note: for the header's `descrip`, cut at 79 characters; its first word stands in `intent_name` too.
 
     Raises:
         UsageError: another suffix, an unknown code, labels that int32 cannot hold, or intensities that are not `whole`.

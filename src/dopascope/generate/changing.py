@@ -67,9 +67,10 @@ def change(
             expected=CONDITION,
             fix="Fit one with --condition sbr.",
         )
-    if not wanted:
+    if not wanted or not np.isfinite(wanted).all():
+        told = ", ".join(f"{one:g}" for one in wanted) or "none"
         raise UsageError(
-            "No ratio is asked for.", where="--sbr", found="none", expected="one or more", fix="Give --sbr."
+            "No ratio is asked for.", where="--sbr", found=told, expected="one finite number or more", fix="Give --sbr."
         )
     present = float(known.quantities(image[None])["putamen"][0])
     count = len(wanted)
@@ -77,8 +78,8 @@ def change(
     conditions = {CONDITION: [present] * count}
     if "age" in made.plan.conditions:
         conditions["age"] = [np.nan if age is None else age] * count
-    told = counterfactual(made, images, [label] * count, conditions, wanted={CONDITION: list(wanted)})
-    changed = cut_back(told.images, known.shape).clamp(0, 1).numpy()
+    answer = counterfactual(made, images, [label] * count, conditions, wanted={CONDITION: list(wanted)})
+    changed = cut_back(answer.images, known.shape).clamp(0, 1).numpy()
     found = known.quantities(changed)["putamen"].tolist()
     return Changed(known, image, present, list(wanted), list(changed), found)
 

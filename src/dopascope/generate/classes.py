@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dopascope import score
 from dopascope.bundle import Bundle
 from dopascope.errors import InputError
-from dopascope.generate.frames import FRAMES, INTENSITY, QUANTITIES, TOP
+from dopascope.generate.frames import FRAMES
 from dopascope.generate.material import Material, Side
 from dopascope.generate.synthetic import Synthetic
 from dopascope.score import generated as figures
@@ -32,7 +32,7 @@ def quantities(
     real, made = frame.quantities(material.held_out.images), frame.quantities(synthetic.images)
     far = None if pair is None else tuple(frame.quantities(side) for side in pair)
     found = []
-    for name in QUANTITIES:
+    for name in frame.modality.quantities:
         against = figures.against_floor(
             figures.wasserstein_distance,
             real[name],
@@ -61,7 +61,7 @@ def by_class(material: Material, synthetic: Synthetic) -> list[dict[str, Any]]:
     for label in sorted(set(synthetic.labels)):
         theirs = np.array([one == label for one in material.held_out.labels])
         ours = np.array([one == label for one in synthetic.labels])
-        for name in ("putamen", "caudate"):
+        for name in list(frame.modality.quantities)[:2]:
             told: dict[str, Any] = {
                 "label": label,
                 "quantity": name,
@@ -122,10 +122,13 @@ def reader(bundle: Bundle, material: Material, synthetic: Synthetic) -> dict[str
     if material.frame not in whole:
         names = ", ".join(one.name for one in whole) or "none"
         return told | {"why_not": f"it looks at the whole {view}; frames that hold it: {names}"}
-    if bundle.spec.input.intensity != INTENSITY:
-        return told | {"why_not": f"it scales images by {bundle.spec.input.intensity}, these are scaled by {INTENSITY}"}
+    scale = material.frame.modality.intensity
+    if bundle.spec.input.intensity != scale:
+        return told | {"why_not": f"it scales images by {bundle.spec.input.intensity}, these are scaled by {scale}"}
     try:
-        said = {kind: _said(bundle, side) for kind, side in (("held_out", material.held_out), ("synthetic", synthetic))}
+        top = material.frame.top
+        sides = ("held_out", material.held_out), ("synthetic", synthetic)
+        said = {kind: _said(bundle, side, top) for kind, side in sides}
     except InputError as error:
         return told | {"why_not": f"{error.what} {error.found}"}
     for label in sorted(set(synthetic.labels)):
@@ -137,9 +140,9 @@ def reader(bundle: Bundle, material: Material, synthetic: Synthetic) -> dict[str
     return told
 
 
-def _said(bundle: Bundle, side: Side | Synthetic) -> Floats:
+def _said(bundle: Bundle, side: Side | Synthetic, top: float) -> Floats:
     """p(abnormal) (N,)."""
-    return np.array([bundle.predict_view(image[0] * np.float32(TOP)).p_abnormal for image in side.images])
+    return np.array([bundle.predict_view(image[0] * np.float32(top)).p_abnormal for image in side.images])
 
 
 def _share(p: Floats) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from dopascope.cohort.splits import Place, read_splits, write_splits
 from dopascope.errors import UsageError
 from dopascope.generate.frames import Frame
 from dopascope.generate.lineage import GENERATOR, SPLITS, VIEWS, Lineage, Parent
-from dopascope.generate.material import Material, check_conditions, chosen_scans, gather, split_of
+from dopascope.generate.material import Material, check_conditions, check_modality, chosen_scans, gather, split_of
 from dopascope.learn.generative.examples import plan_for
 from dopascope.learn.generative.fit import GeneratorEpoch, Look, fit_generator
 from dopascope.learn.generative.generator import Generator
@@ -55,6 +56,8 @@ class Wanted:
     seed: int = 1
     grid_every: int = 10
     """Epochs between sample grids."""
+    clock: Callable[[], float] = time.monotonic
+    """What the recipe's minutes are counted by."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ def fit(
         OSError: `out` cannot be written.
     """
     watch = watch or Watch()
-    check_conditions(wanted.conditions)
+    check_conditions(wanted.conditions, wanted.frame)
     scans = chosen_scans(cohort, wanted.classes)
+    check_modality(wanted.frame, scans)
     names = {scan.name for scan in scans}
     told = read_splits(wanted.splits) if wanted.splits else None
     given = None if told is None else [place for place in told if place.scan_id in names]
@@ -159,6 +163,7 @@ def _learned(wanted: Wanted, material: Material, out: Path, progress: Callable[[
         progress=progress,
         augment=wanted.augment,
         look=Look(see, every=wanted.grid_every, each=EACH),
+        clock=wanted.clock,
     )
 
 

@@ -1,35 +1,26 @@
-"""What a generator learns of a scan: which view, cut where, on which grid; and binding ratios read off it."""
+"""What a generator learns of a scan: which view, cut where, on which grid; and numbers read off it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope import atlas
 from dopascope.errors import UsageError
-from dopascope.space.views import RGB_SLICES, SLAB_12MM, VIEWS
+from dopascope.generate.read_off import DAT, T1, Modality
+from dopascope.space.views import RGB_SLICES, SLAB_12MM, STRIATAL_SLICE
 from dopascope.tasks.classify import Sight
 from dopascope.volume import MNI_2MM, Grid, Volume
 
 Floats = NDArray[np.float64]
-INTENSITY: Final = "p75_nonstriatal"
-TOP: Final = 10.0
-"""Units of the intensity scale that become 1, as exported pictures."""
-REFERENCE: Final = "whole_brain"
-SIDES: Final = ("left", "right")
-PUTAMEN: Final = ("anterior_putamen", "posterior_putamen")
-QUANTITIES: Final = ("putamen", "caudate", "putamen_asymmetry", "caudate_to_putamen")
-"""Of `Frame.quantities`."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A part of a view of a scan on the MNI grid, in units of the 75th percentile outside the striatum."""
+    """A part of a view of a scan on the MNI grid, in units of its modality's intensity scale."""
 
     name: str
     sight: Sight
@@ -38,6 +29,12 @@ class Frame:
     striatal: int
     """Index along the third axis of the plane that is shown to people."""
     description: str
+    modality: Modality
+
+    @property
+    def top(self) -> float:
+        """Units of the intensity scale that become 1."""
+        return self.sight.top
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,39 +44,23 @@ class Frame:
     def volume(self, image: NDArray[np.floating]) -> Volume:
         """One image `(C, I, J[, K])` from 0 to 1, on its place in MNI space, in units of the intensity scale."""
         data = image[0] if image.ndim == 4 else np.moveaxis(image, 0, -1)
-        return Volume(data * np.float32(TOP), self.grid)
+        return Volume(data * np.float32(self.top), self.grid)
 
     def image(self, data: NDArray[np.floating]) -> NDArray[np.float32]:
         """What `volume` was given, of its data `(I, J, K)`."""
-        scaled = np.asarray(data / TOP, np.float32)
+        scaled = np.asarray(data / self.top, np.float32)
         return scaled[None] if len(self.shape) == 4 else np.ascontiguousarray(np.moveaxis(scaled, -1, 0))
 
     def plane(self, image: NDArray[np.floating]) -> NDArray[np.floating]:
         """The axial plane `(I, J)` of an image that is shown to people, in units of the intensity scale."""
-        return (image[0, :, :, self.striatal] if image.ndim == 4 else image[self.striatal]) * TOP
+        return (image[0, :, :, self.striatal] if image.ndim == 4 else image[self.striatal]) * self.top
 
     def quantities(self, images: NDArray[np.floating]) -> dict[str, Floats]:
-        """`QUANTITIES` (N,) read off images (N, C, I, J[, K]).
+        """The modality's quantities (N,) read off images (N, C, I, J[, K]); see `generate.read_off`.
 
-        `putamen` and `caudate`: ratio of the lower side, mean over mean of the reference less 1; `putamen_asymmetry`:
-        100 (left - right) / mean of both; `caudate_to_putamen`: of the side with the lower putamen. Regions are those
-        of the atlas as the view shows them, so that real and synthetic images of one frame compare; they are no
-        binding ratios of a scan.
+        Real and synthetic images of one frame are read alike, so they compare; nothing here is measured on a scan.
         """
-        flat = np.asarray(images, np.float64).reshape(len(images), -1)
-        means = {name: flat @ weight for name, weight in _weights(self.name).items()}
-        reference = np.maximum(means["reference"], 1e-6)
-        ratio = {name: mean / reference - 1 for name, mean in means.items()}
-        putamen = np.stack([ratio[f"putamen_{side}"] for side in SIDES])
-        caudate = np.stack([ratio[f"caudate_{side}"] for side in SIDES])
-        low = putamen.argmin(0), np.arange(len(flat))
-        middle = np.maximum(putamen.mean(0), 0.05)
-        return {
-            "putamen": putamen[low],
-            "caudate": caudate.min(0),
-            "putamen_asymmetry": 100 * (putamen[0] - putamen[1]) / middle,
-            "caudate_to_putamen": caudate[low] / np.maximum(putamen[low], 0.05),
-        }
+        return self.modality.read(self, np.asarray(images, np.float64))
 
 
 def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float], first: tuple[float, ...]) -> Grid:
@@ -89,24 +70,30 @@ def _grid(shape: tuple[int, int, int], spacing: tuple[float, float, float], firs
 
 
 def _flat(
-    name: str, view: str, crop: tuple[tuple[int, int], ...], z: float, thickness_mm: float, description: str
+    name: str,
+    view: str,
+    crop: tuple[tuple[int, int], ...],
+    z: float,
+    thickness_mm: float,
+    description: str,
+    modality: Modality = DAT,
 ) -> Frame:
     """A frame of 2-D images whose channels are planes so thick, the first centred at index `z` of `MNI_2MM`."""
-    sight = Sight(view, (INTENSITY,), TOP, crop)
+    sight = Sight(view, (modality.intensity,), modality.top, crop)
     channels, *axes = sight.shape
     start = [ends[0] for ends in crop] or [0, 0]
     first = MNI_2MM.to_world((*start, z))
     grid = _grid((axes[0], axes[1], channels), (2.0, 2.0, thickness_mm), tuple(first))
-    return Frame(name, sight, grid, channels // 2, description)
+    return Frame(name, sight, grid, channels // 2, description, modality)
 
 
-def _solid(name: str, crop: tuple[tuple[int, int], ...], description: str) -> Frame:
+def _solid(name: str, crop: tuple[tuple[int, int], ...], description: str, modality: Modality = DAT) -> Frame:
     """A frame of `volume_4mm`, whose voxels begin at index 1 of `MNI_2MM`, two at a time."""
-    sight = Sight("volume_4mm", (INTENSITY,), TOP, crop)
+    sight = Sight("volume_4mm", (modality.intensity,), modality.top, crop)
     first = MNI_2MM.to_world([1.5 + 2 * ends[0] for ends in crop])
     shape = sight.shape[1], sight.shape[2], sight.shape[3]
     level = round((4.0 - first[2]) / 4)
-    return Frame(name, sight, _grid(shape, (4.0, 4.0, 4.0), tuple(first)), level, description)
+    return Frame(name, sight, _grid(shape, (4.0, 4.0, 4.0), tuple(first)), level, description, modality)
 
 
 _SLAB: Final = ((SLAB_12MM.start + SLAB_12MM.stop - 1) / 2, 2.0 * (SLAB_12MM.stop - SLAB_12MM.start))
@@ -127,6 +114,8 @@ FRAMES: Final[Mapping[str, Frame]] = {
             ((6, 38), (7, 39), (6, 38)),
             "32 x 32 x 32 voxels of 4 mm with striatum and occipital cortex",
         ),
+        _flat("t1-slice", "striatal_slice", (), STRIATAL_SLICE, 2.0, "slice 38 of a T1, 91 x 109 pixels of 2 mm", T1),
+        _solid("t1-volume", ((2, 42), (3, 51), (0, 40)), "the brain of a T1, 40 x 48 x 40 voxels of 4 mm", T1),
     )
 }
 """By name."""
@@ -147,20 +136,3 @@ def frame(name: str) -> Frame:
             fix="Choose one of these names.",
         )
     return FRAMES[name]
-
-
-@lru_cache(maxsize=len(FRAMES))
-def _weights(name: str) -> dict[str, Floats]:
-    """Regions as the view shows them, each with a sum of 1, flattened; every view here is linear."""
-    known = FRAMES[name].sight
-    parts = atlas.striatum_weights()
-    regions: dict[str, NDArray[np.float32]] = {"reference": atlas.reference_mask(REFERENCE).astype(np.float32)}
-    for side in SIDES:
-        regions[f"caudate_{side}"] = parts[f"caudate_{side}"]
-        regions[f"putamen_{side}"] = np.sum([parts[f"{part}_{side}"] for part in PUTAMEN], axis=0)
-    cut = tuple(slice(*ends) for ends in known.crop)
-    found = {}
-    for region, weight in regions.items():
-        seen = VIEWS[known.view].take(Volume(weight, MNI_2MM))[(slice(None), *cut)].astype(np.float64)
-        found[region] = seen.reshape(-1) / seen.sum()
-    return found

@@ -23,7 +23,7 @@ from dopascope.cohort.splits import read_splits
 from dopascope.errors import LeakError, UnsuitableError, UsageError
 from dopascope.generate.classes import asked, by_class, quantities, reader
 from dopascope.generate.copies import copies
-from dopascope.generate.frames import TOP, Frame, frame
+from dopascope.generate.frames import Frame, frame
 from dopascope.generate.lineage import SPLITS, VIEWS, Lineage
 from dopascope.generate.material import Material, chosen_scans, gather
 from dopascope.generate.synthetic import Synthetic
@@ -113,6 +113,8 @@ def judge(
         "family": lineage.family,
         "frame": lineage.frame,
         "frame_description": material.frame.description,
+        "scale": material.frame.modality.scale,
+        "read_off": {"quantities": dict(material.frame.modality.quantities), "how": material.frame.modality.how},
         "fold": lineage.fold,
         "generator_sha256": lineage.generator_sha256,
         "request": synthetic.record["request"],
@@ -242,7 +244,7 @@ def _diversity(material: Material, synthetic: Synthetic) -> dict[str, Any]:
 
 def _solid(frame: Frame, image: NDArray[np.float32]) -> NDArray[np.float32]:
     """One image without its channels: a volume, or the plane that is shown."""
-    return image[0] if image.ndim == 4 else np.asarray(frame.plane(image) / TOP, np.float32)
+    return image[0] if image.ndim == 4 else np.asarray(frame.plane(image) / frame.top, np.float32)
 
 
 def shown(material: Material, synthetic: Synthetic, found: dict[str, Any], *, each: int = SHOWN) -> Shown:

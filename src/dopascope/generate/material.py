@@ -18,13 +18,12 @@ from dopascope.cohort import CohortScan, leaks, read_cohort
 from dopascope.cohort.splits import Place, k_fold
 from dopascope.errors import UnsuitableError, UsageError
 from dopascope.generate.frames import Frame
+from dopascope.generate.read_off import T1
 
 Floats = NDArray[np.float64]
 FOLDS: Final = 5
 """Of the split that is made where none is given."""
 SPLIT_SEED: Final = 1
-CONDITIONS: Final = ("age", "sbr")
-"""What may be asked of a DaT image beside its class: `sbr` is the ratio of the lower putamen, read off the picture."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +66,49 @@ class Material:
     def conditions(self, names: Sequence[str], side: Side) -> dict[str, list[float]]:
         """Values by name, one for each image of a side; NaN where not known.
 
+        `sbr` is the ratio of the lower putamen, read off the picture.
+
         Raises:
             UsageError: there is no such condition.
         """
-        check_conditions(names)
-        known = {
-            "age": [np.nan if scan.age is None else scan.age for scan in side.scans],
-            "sbr": self.frame.quantities(side.images)["putamen"].tolist() if len(side.images) else [],
-        }
+        check_conditions(names, self.frame)
+        known = {"age": [np.nan if scan.age is None else scan.age for scan in side.scans]}
+        if "sbr" in names:
+            known["sbr"] = self.frame.quantities(side.images)["putamen"].tolist() if len(side.images) else []
         return {name: known[name] for name in names}
 
 
-def check_conditions(names: Sequence[str]) -> None:
-    """Refuse conditions that no image here has.
+def check_conditions(names: Sequence[str], frame: Frame) -> None:
+    """Refuse conditions that no image of the frame has.
 
     Raises:
         UsageError: there is no such condition.
     """
-    if odd := sorted(set(names) - set(CONDITIONS)):
+    known = frame.modality.conditions
+    if odd := sorted(set(names) - set(known)):
         raise UsageError(
             "There is no such condition.",
             where="--condition",
             found=odd[0],
-            expected=", ".join(CONDITIONS),
+            expected=f"{', '.join(known)} for {frame.name}",
             fix="Correct the name.",
+        )
+
+
+def check_modality(frame: Frame, scans: Sequence[CohortScan]) -> None:
+    """Refuse scans that the frame does not show.
+
+    Raises:
+        UnsuitableError: scans of another modality.
+    """
+    odd = [scan for scan in scans if scan.is_t1 != (frame.modality is T1)]
+    if odd:
+        raise UnsuitableError(
+            "These scans are not what the frame shows.",
+            where=f"scan {odd[0].name}, frame {frame.name}",
+            found=f"{len(odd)} scans of modality {odd[0].cells.get('modality', 'n/a')}",
+            expected=f"scans of modality {frame.modality.name}",
+            fix="Choose another frame with --frame, or give another cohort.",
         )
 
 

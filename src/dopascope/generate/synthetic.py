@@ -17,7 +17,7 @@ from dopascope.batch.sheet import cell_text
 from dopascope.cohort import COLUMNS, CohortScan, read_cohort
 from dopascope.errors import UnreadableError, UsageError
 from dopascope.generate.asking import Asked, Request, asked
-from dopascope.generate.frames import TOP, Frame, frame
+from dopascope.generate.frames import Frame, frame
 from dopascope.generate.lineage import Lineage
 from dopascope.generate.marking import WORD, marked, unmarked
 from dopascope.learn.generative.padding import cut_back
@@ -27,7 +27,7 @@ FORM: Final = "dopascope.synthetic/1"
 TABLE: Final = "cohort.tsv"
 RECORD: Final = "synthetic.json"
 IMAGES: Final = "images"
-MODALITY: Final = "synthetic-dat"
+MODALITY: Final = "synthetic-{}"
 """No modality of a real scan, so that nothing takes these images for scans."""
 SUFFIXES: Final = {"nifti": ".nii.gz", "png": ".png"}
 FURTHER: Final = ("synthetic", "number", "seed", "generator_sha256", "parents_fold", "parents_splits_sha256")
@@ -123,7 +123,7 @@ def read_synthetic(folder: Path) -> Synthetic:
         )
     known = frame(record["frame"])
     scans = read_cohort(folder / TABLE)
-    images = np.stack([known.image(unmarked(_data(scan.path), where=scan.path)) for scan in scans])
+    images = np.stack([known.image(unmarked(_data(scan.path, known.top), where=scan.path)) for scan in scans])
     if images.shape[1:] != known.shape:
         raise UnreadableError(
             "The synthetic images have another shape than their record says.",
@@ -135,20 +135,20 @@ def read_synthetic(folder: Path) -> Synthetic:
     return Synthetic(known, scans, images, record)
 
 
-def _data(path: Path) -> NDArray[np.float32]:
+def _data(path: Path, top: float) -> NDArray[np.float32]:
     """The pixels `(I, J, K)` in units of the intensity scale, band included."""
     image = formats.load(path)
     if isinstance(image, Volume):
         return image.data
-    return np.ascontiguousarray(image.data[::-1, ::-1].T[:, :, None] * np.float32(TOP / LEVELS))
+    return np.ascontiguousarray(image.data[::-1, ::-1].T[:, :, None] * np.float32(top / LEVELS))
 
 
 def write_image(path: Path, known: Frame, image: NDArray[np.float32], note: str) -> None:
     """Write one image `(C, I, J[, K])`, 0 to 1, as NIfTI or PNG with the band, `note` in its header."""
     volume = known.volume(image)
-    data = marked(volume.data, TOP)
+    data = marked(volume.data, known.top)
     if path.suffix == ".png":
-        provenance.write_bytes(path, _png(data[:, :, 0], note))
+        provenance.write_bytes(path, _png(data[:, :, 0] / known.top, note))
         return
     affine = volume.grid.affine.copy()
     rows = data.shape[1] - volume.data.shape[1]
@@ -158,13 +158,13 @@ def write_image(path: Path, known: Frame, image: NDArray[np.float32], note: str)
 
 
 def _png(plane: NDArray[np.float32], note: str) -> bytes:
-    """8 bits, rows from front to back, the subject's right on the left."""
+    """A plane from 0 to 1 in 8 bits, rows from front to back, the subject's right on the left."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     about = PngInfo()
     about.add_text("Description", note)
-    levels = np.rint(np.clip(plane / TOP, 0, 1) * LEVELS).astype(np.uint8)
+    levels = np.rint(np.clip(plane, 0, 1) * LEVELS).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(levels.T[::-1, ::-1])).save(stream, "PNG", pnginfo=about)
     return stream.getvalue()
@@ -186,7 +186,7 @@ def _write_table(
             "participant_id": name,
             "scan_id": name,
             "path": paths[number].as_posix(),
-            "modality": MODALITY,
+            "modality": MODALITY.format(frame(lineage.frame).modality.name),
             "label": wanted.classes[number],
             "age": None if np.isnan(age) else float(age),
             "synthetic": True,

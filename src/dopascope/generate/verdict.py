@@ -29,7 +29,8 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
         more = "more varied, or noisier, than real ones" if ours["high"] < theirs["low"] else less
         both = f"{ours['value']:.3f} within synthetic, {theirs['value']:.3f} within real"
         lines.append(f"Variety: MS-SSIM {both}: {more}.")
-    off = [one for one in found["by_class"] if "error" in one and one["quantity"] == "putamen"]
+    first_quantity, words = next(iter(found["read_off"]["quantities"].items()))
+    off = [one for one in found["by_class"] if "error" in one and one["quantity"] == first_quantity]
     wrong = [one for one in off if one["error"]["low"] > 0 or one["error"]["high"] < 0]
     told = "; ".join(
         f"{one['label']} {one['error']['value']:+.2f} ({one['error']['low']:+.2f} to {one['error']['high']:+.2f})"
@@ -37,5 +38,5 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
     )
     if off:
         what = "WRONG for " + ", ".join(one["label"] for one in wrong) if wrong else "no error shown"
-        lines.append(f"Ratio of the lower putamen, synthetic less real: {told}: {what}.")
+        lines.append(f"{words[:1].upper()}{words[1:]}, synthetic less real: {told}: {what}.")
     return [*lines, *found["memorisation"]["sentences"]]

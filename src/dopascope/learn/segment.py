@@ -105,7 +105,7 @@ def fit_segmenter(
         net, torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     )
     key = hashlib.sha256(f"{(recipe, len(train))!r}{identity}".encode()).hexdigest()
-    state = (checkpoint.load(folder, key, net, optimiser, Epoch) if folder else None) or checkpoint.State[Epoch]()
+    state = (checkpoint.load(folder, key, net, optimiser, Epoch) if folder else None) or checkpoint.State()
     while len(state.log) < recipe.epochs:
         started = time.monotonic()
         epoch = len(state.log)

@@ -24,12 +24,6 @@ FIGURES: Final = {
     "outside": "1 - precision",
     "uncovered": "1 - coverage",
 }
-QUANTITIES: Final = {
-    "putamen": "lower putamen, ratio",
-    "caudate": "lower caudate, ratio",
-    "putamen_asymmetry": "asymmetry of the putamen, %",
-    "caudate_to_putamen": "caudate to putamen, worse side",
-}
 
 
 @dataclass(frozen=True)
@@ -67,6 +61,7 @@ def write(found: dict[str, Any], shown: Shown, out: Path) -> Path:
 
 def render(found: Mapping[str, Any], shown: Shown) -> str:
     """The page: self-contained, no script, nothing fetched."""
+    titles = found["read_off"]["quantities"]
     return (
         html.environment()
         .get_template("generated.html.j2")
@@ -85,9 +80,9 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
                 (name, _measured(pair["synthetic"]["mean"], 3), _measured(pair["real"]["mean"], 3))
                 for name, pair in found["diversity"].items()
             ],
-            quantities=[_quantity(one) for one in found["quantities"]],
-            plots=[_distribution(one) for one in found["quantities"]],
-            by_class=[_class_row(one) for one in found["by_class"]],
+            quantities=[_quantity(one, titles[one["quantity"]]) for one in found["quantities"]],
+            plots=[_distribution(one, titles[one["quantity"]]) for one in found["quantities"]],
+            by_class=[_class_row(one, titles[one["quantity"]]) for one in found["by_class"]],
             asked=_asked(found["asked"]),
             readers=[_reader(one) for one in found["readers"]],
             memory=_memory(found["memorisation"]["result"]),
@@ -158,20 +153,20 @@ def _coverage(one: Mapping[str, Any]) -> str:
     return f"{told}; coverage expected of as many real images {one['expected_coverage']:.2f}; k {one['k']}."
 
 
-def _quantity(one: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def _quantity(one: Mapping[str, Any], title: str) -> tuple[str, str, str, str, str]:
     distance, against = one["wasserstein"], one["against"]
     alone = f"{_measured(distance['distance'], 2)}, p {distance['p']:.3f}"
     shift = wording.number(distance["shift"], 2)
     cells = _measured(against["value"], 2), _measured(against["floor"], 2)
-    return QUANTITIES[one["quantity"]], alone, shift, f"{cells[0]} | {cells[1]}", _measured(against["reference"], 2)
+    return title, alone, shift, f"{cells[0]} | {cells[1]}", _measured(against["reference"], 2)
 
 
-def _class_row(one: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def _class_row(one: Mapping[str, Any], title: str) -> tuple[str, str, str, str, str]:
     n = f"{one['n_synthetic']} and {one['n_real']}"
     if "error" not in one:
-        return one["label"], QUANTITIES[one["quantity"]], n, wording.NONE, wording.NONE
+        return one["label"], title, n, wording.NONE, wording.NONE
     real = f"{wording.number(one['real_mean'])} (sd {wording.number(one['real_sd'])})"
-    return one["label"], QUANTITIES[one["quantity"]], n, real, _measured(one["error"], 2)
+    return one["label"], title, n, real, _measured(one["error"], 2)
 
 
 def _asked(one: Mapping[str, Any] | None) -> str:
@@ -207,7 +202,7 @@ def _memory(one: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _distribution(one: Mapping[str, Any]) -> Plot:
+def _distribution(one: Mapping[str, Any], title: str) -> Plot:
     """Empirical distribution functions of real and synthetic values."""
     import numpy as np
     from matplotlib.figure import Figure
@@ -220,11 +215,11 @@ def _distribution(one: Mapping[str, Any]) -> Plot:
         axes.step(
             values, np.arange(1, len(values) + 1) / len(values), dash, where="post", color=INKS[number], label=label
         )
-    axes.set_xlabel(QUANTITIES[one["quantity"]])
+    axes.set_xlabel(title)
     axes.set_ylabel("share at or below")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, loc="lower right")
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
-    alt = f"distribution of {QUANTITIES[one['quantity']]} in held-out and in synthetic images"
-    return Plot(QUANTITIES[one["quantity"]], alt, "Held-out real images and synthetic ones.", stream.getvalue())
+    alt = f"distribution of {title} in held-out and in synthetic images"
+    return Plot(title, alt, "Held-out real images and synthetic ones.", stream.getvalue())

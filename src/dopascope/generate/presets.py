@@ -1,0 +1,79 @@
+"""What papers fit: family, frame, classes and settings, with what they leave open said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from dopascope.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What `generate fit --preset` stands for; whatever is said on the command line goes before it."""
+
+    title: str
+    family: str
+    frame: str
+    epochs: int
+    learning_rate: float
+    classes: tuple[str, ...] = ()
+    """Labels; all of the table where none is named."""
+    balanced: bool = False
+    assumed: tuple[str, ...] = ()
+    """What the paper leaves open."""
+
+
+_S4: Final = "2-D or 3-D, size, steps, schedule and numbers of images open"
+PRESETS: Final[Mapping[str, Preset]] = {
+    "s1": Preset(
+        "S1's generator: a conditional variational autoencoder of DaTscan slices",
+        "cvae",
+        "slices",
+        epochs=200,
+        learning_rate=1e-3,
+        balanced=True,
+        assumed=(
+            "s1 frame: the paper says images; the three slices of S3",
+            "s1 networks, epochs and learning rate: open; the family's usual ones, 200, 0.001",
+            "s1 balanced: the paper makes images for the smaller class; classes are shown equally often",
+        ),
+    ),
+    "s4": Preset(
+        "S4: diffusion on T1 of healthy people, one axial slice",
+        "ddpm",
+        "t1-slice",
+        epochs=300,
+        learning_rate=5e-4,
+        classes=("control",),
+        assumed=(f"s4: {_S4}; here pixels, 1000 steps, cosine, slice 38 of 2 mm, 300 epochs",),
+    ),
+    "s4-volumes": Preset(
+        "S4: latent diffusion on T1 of healthy people, the whole brain",
+        "ldm",
+        "t1-volume",
+        epochs=400,
+        learning_rate=1e-3,
+        classes=("control",),
+        assumed=(f"s4-volumes: {_S4}; here latent, 1000 steps, voxels of 4 mm, 400 epochs",),
+    ),
+}
+"""By name."""
+
+
+def preset(name: str) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PRESETS:
+        raise UsageError(
+            "There is no such preset.",
+            where="--preset",
+            found=name,
+            expected=", ".join(PRESETS),
+            fix="Choose one of these names.",
+        )
+    return PRESETS[name]
