@@ -220,6 +220,7 @@ def test_a_full_disk_leaves_no_half_table(run, scans: Path, tmp_path: Path, monk
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.slow
 def test_an_interrupted_cohort_goes_on(scans: Path, tmp_path: Path) -> None:
     cohort, out = (
         table(tmp_path / "c.tsv", "scan_id path age", *((n, scans / f"{n % 3}.dcm", 50 + n) for n in range(8))),

@@ -19,6 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_commands_and_python_of_the_readme_run(tmp_path: Path) -> None:
     environment = {

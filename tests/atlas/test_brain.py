@@ -80,6 +80,7 @@ def test_structures_of_two_sides_are_mirror_images() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="nilearn is a developer's dependency")
+@pytest.mark.slow
 def test_the_shipped_labels_are_what_the_code_builds() -> None:
     from dopascope.atlas.build_head import build
 

@@ -57,6 +57,7 @@ def test_the_shipped_maps_carry_their_notice_and_stay_small() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("nilearn") is None, reason="nilearn is a developer's dependency")
+@pytest.mark.slow
 def test_the_shipped_maps_are_what_the_code_builds() -> None:
     from dopascope.atlas.build_tissue import build
 

@@ -40,6 +40,7 @@ def test_a_confounded_camera_tells_the_label() -> None:
     assert found.tells
 
 
+@pytest.mark.slow
 def test_a_camera_that_says_nothing_comes_out_at_one_half_on_average_and_is_not_told_of() -> None:
     values, told, held = [], 0, 0
     for seed in range(30):

@@ -27,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle_of_segmenter(ByGrey(), tmp_path_factory.mktemp("models") / "tiny-brain", NAMED)
 
 
+@pytest.mark.slow
 def test_onnx_answers_as_torch_does(tmp_path: Path) -> None:
     net = new_segmenter(SMALL, 3)
     with torch.no_grad():

@@ -90,7 +90,7 @@ def test_grad_cam_is_monais() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_kind_of_network_has_every_map(name: str, method: str) -> None:
     channels, *axes = NETWORKS[name].input_shape
-    shape = axes if len(axes) == 2 else (24, 27, 22)
+    shape = (48, 56) if name == "resnet18" else axes if len(axes) == 2 else (16, 18, 15)
     torch.manual_seed(1)
     net = Standardised(create(name), channels, len(shape))
     image = torch.rand(1, channels, *shape)

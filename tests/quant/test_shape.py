@@ -44,7 +44,7 @@ def test_parkinsons_shortens_it() -> None:
     lengths = {}
     for group in ("healthy", "pd"):
         found = []
-        for seed in range(4):
+        for seed in range(2):
             person = phantom.draw_person(seed, group)
             site = phantom.SITES["siemens-lehr-osem"]
             volume, _ = phantom.scan(person, site.camera, phantom.draw_pose(seed), seed)

@@ -200,7 +200,11 @@ SOME = {
 }
 
 
-@pytest.mark.parametrize("line", SOME)
+LONG = ("left_right", "linearity", "recovery", "storage")
+"""Lines of many scans; a broken chain fails them in `make test`, a sound one passes in `make test-slow`."""
+
+
+@pytest.mark.parametrize("line", [pytest.param(one, marks=pytest.mark.slow) if one in LONG else one for one in SOME])
 def test_the_installed_chain_passes(line: str, tmp_path: Path) -> None:
     found, whole = status(line, SOME[line], tmp_path)
     assert found == "passed", whole
@@ -225,6 +229,7 @@ def test_a_broken_chain_fails_the_right_line(line: str, broken: chain.Chain, tmp
 # The whole.
 
 
+@pytest.mark.slow
 def test_the_parts_come_out_the_same_through_workers() -> None:
     seen: list[tuple[int, int]] = []
     lines = ("refusals", "repeatability")

@@ -185,7 +185,7 @@ def wait_for_a_scan(out: Path, running: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_interrupted_cohort_goes_on_to_the_same_bytes(
     nifti_cohort: Path, tree_of: Trees, tmp_path: Path, processes: int
 ) -> None:

@@ -39,6 +39,10 @@ SEQUENCES: Final[Mapping[str, Mapping[Tissue, float]]] = MappingProxyType(
             T.GREY: 0.55, T.WHITE: 0.80, T.FLUID: 0.16, T.MENINGES: 0.35, T.BONE: 0.10, T.MARROW: 0.65, T.FAT: 0.95,
             T.SKIN: 0.55, T.MUSCLE: 0.50, T.EYE: 0.18, T.MUCOSA: 0.45, T.VESSEL: 0.45, T.SOFT: 0.50,
         },
+        "t1_enhanced": {
+            T.GREY: 0.40, T.WHITE: 0.50, T.FLUID: 0.14, T.MENINGES: 0.70, T.BONE: 0.12, T.MARROW: 0.70, T.FAT: 0.95,
+            T.SKIN: 0.60, T.MUSCLE: 0.42, T.EYE: 0.14, T.MUCOSA: 0.95, T.VESSEL: 1.00, T.SOFT: 0.55,
+        },
         "t2": {
             T.GREY: 0.55, T.WHITE: 0.38, T.FLUID: 0.95, T.MENINGES: 0.25, T.BONE: 0.08, T.MARROW: 0.35, T.FAT: 0.55,
             T.SKIN: 0.35, T.MUSCLE: 0.25, T.EYE: 0.95, T.MUCOSA: 0.70, T.VESSEL: 0.10, T.SOFT: 0.40,
@@ -57,7 +61,9 @@ SEQUENCES: Final[Mapping[str, Mapping[Tissue, float]]] = MappingProxyType(
         },
     }
 )  # fmt: skip
-"""Grey values of the usual sequences, white matter and fluid apart as they are in them; rounded, from textbooks."""
+"""Grey values of the usual sequences, white matter and fluid apart as they are in them; rounded, from textbooks.
+
+`t1_enhanced` is after gadolinium: vessels, dura and mucosa are bright, and beside them the brain is dark."""
 
 
 def typical(sequence: str, tissue: Tissue) -> float:

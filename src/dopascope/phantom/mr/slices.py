@@ -26,9 +26,12 @@ PLANES: Final = ("axial", "coronal", "sagittal")
 _ACROSS: Final = {"axial": 2, "coronal": 1, "sagittal": 0}
 BRAIN_MM: Final = ((-70.0, 70.0), (-113.0, 77.0), (-78.0, 78.0))
 HEAD_MM: Final = ((-92.0, 92.0), (-130.0, 108.0), (-132.0, 106.0))
-BRAIN_SHARE: Final = 0.7
-"""Where slices lie by the axis they are stacked along (template mm): so many meet the brain's box, the rest any part of
-the head. In slices of scalp, face or neck alone a network must have learned to say nothing."""
+BASE_MM: Final = (-132.0, -40.0)
+BRAIN_SHARE: Final = 0.6
+BASE_SHARE: Final = 0.15
+"""Where slices lie by the axis they are stacked along (template mm): so many meet the brain's box, so many axial ones
+the base of the skull and the neck, the rest any part of the head. In slices of scalp, face or neck alone a network must
+have learned to say nothing."""
 NOWHERE: Final = np.uint8(Tissue.AIR)
 
 
@@ -70,7 +73,7 @@ def _layers(head: LabelMap, rng: Rng, size: int, pixel: float) -> Labels:
     turn = geometry.rotation(rng.normal(0, 12, 3))[:3, :3]
     scale = np.diag(np.exp(rng.normal(0, 0.09, 3)))
     centre = np.array([0.0, -20.0, 0.0]) + rng.normal(0, 1, 3) * (8, 10, 14)
-    reach = (BRAIN_MM if rng.random() < BRAIN_SHARE else HEAD_MM)[across]
+    reach = _reach(across, float(rng.random()))
     centre[across] = rng.uniform(*reach)
     if rng.random() < 0.3:
         centre[along] += rng.uniform(-35, 35, 2)
@@ -81,6 +84,13 @@ def _layers(head: LabelMap, rng: Rng, size: int, pixel: float) -> Labels:
     within = ((index >= 0) & (index < head.grid.shape)).all(-1)
     i, j, k = np.moveaxis(np.where(within[..., None], index, 0), -1, 0)
     return np.where(within, head.data[i, j, k], NOWHERE)
+
+
+def _reach(across: int, chance: float) -> tuple[float, float]:
+    """Where the slice may lie."""
+    if chance < BRAIN_SHARE:
+        return BRAIN_MM[across]
+    return BASE_MM if across == _ACROSS["axial"] and chance < BRAIN_SHARE + BASE_SHARE else HEAD_MM[across]
 
 
 KNOT_PIXELS: Final = 8
@@ -130,7 +140,7 @@ def _brainless(labels: Labels, mask: NDArray[np.bool_], rng: Rng) -> tuple[Label
 def _painted(labels: Labels, rng: Rng) -> Floats:
     """Grey values (size, size): means of tissues with texture, averaged over the layers."""
     names = [None, *SEQUENCES]
-    sequence = names[int(rng.choice(len(names), p=(0.4, 0.26, 0.12, 0.12, 0.06, 0.04)))]
+    sequence = names[int(rng.choice(len(names), p=(0.36, 0.22, 0.12, 0.11, 0.1, 0.06, 0.03)))]
     means = draw_means(rng, sequence, spread=float(rng.uniform(0.02, 0.12)))
     spreads = np.abs(rng.normal(0, 0.06, len(Tissue))).astype(np.float32)
     image = means[labels]
@@ -168,7 +178,7 @@ def _cut(image: Floats, mask: NDArray[np.bool_], rng: Rng) -> tuple[Floats, NDAr
         angle = rng.uniform(0, 2 * np.pi)
         beyond = x * np.cos(angle) + y * np.sin(angle) > rng.uniform(0.12, 0.4)
         image = np.where(beyond & ~mask, 0, image)
-    elif chance < 0.26:
+    elif chance < 0.30:
         low, high = rng.integers(0, size // 3, 2)
         rows = np.ones(size, bool)
         rows[:low] = rows[size - high :] = False
@@ -187,8 +197,8 @@ def _scanned(image: Floats, rng: Rng, pixel: float) -> Floats:
         image = image * np.exp(_enlarged(knots, size))
     if rng.random() < 0.6:
         image = _blur(image, float(rng.uniform(0.2, 1.1)) / min(pixel, 1.5))
-    if rng.random() < 0.2:
-        image = _coarser(image, float(rng.uniform(1.2, 3.0)), int(rng.integers(2)))
+    if rng.random() < 0.3:
+        image = _coarser(image, float(rng.uniform(1.2, 3.0)), int(rng.integers(2)), bool(rng.random() < 0.5))
     if rng.random() < 0.08:
         shift = int(rng.integers(size // 6, size // 2))
         image = image + float(rng.uniform(0.03, 0.2)) * np.roll(image, shift, axis=int(rng.integers(2)))
@@ -206,14 +216,16 @@ def _enlarged(knots: Floats, size: int) -> Floats:
     return spread(spread(knots, at, 0), at, 1)
 
 
-def _coarser(image: Floats, times: float, axis: int) -> Floats:
-    """As if pixels were `times` longer along one axis."""
+def _coarser(image: Floats, times: float, axis: int, nearest: bool) -> Floats:
+    """As if pixels were `times` longer along one axis, and repeated or interpolated since."""
     n = image.shape[axis]
     knots = np.arange(0, n, times)
     blurred = np.moveaxis(_blur1(image, times / 2.4, axis), axis, 0)
     low = blurred[np.round(knots).astype(int).clip(0, n - 1)]
-    back = np.round(np.arange(n) / times).astype(int).clip(0, len(knots) - 1)
-    return np.asarray(np.moveaxis(low[back], 0, axis), np.float32)
+    weights = _between(knots, n)
+    if nearest:
+        weights = np.eye(len(knots), dtype=np.float32)[weights.argmax(1)]
+    return np.asarray(np.moveaxis(np.tensordot(weights, low, 1), 0, axis), np.float32)
 
 
 def _blur(image: Floats, sigma: float) -> Floats:
