@@ -205,8 +205,8 @@ def main() -> None:
             title="dopascope's editor of slabs (simulated scans only)",
             trained_on="simulated scans of ten sites; no real scan",
             details=f"{len(learned.slabs)} people and their mirror images, {int(learned.healthy.sum())} healthy; "
-            f"{asked.epochs} epochs, one thread, seed {SEED}; 48 x 48 pixels of 2 mm around the striatum; SHA-256 of the "
-            f"data {generator.training['data_sha256'][:16]}.",
+            f"{asked.epochs} epochs, one thread, seed {SEED}; 48 x 48 pixels of 2 mm; SHA-256 of the data "
+            f"{generator.training['data_sha256'][:16]}.",
             rebuilt_by="python release/editor.py WORK --bundle BUNDLE",
             measured=measured,
         )
