@@ -108,9 +108,10 @@ def wanted_ratios(present: Floats, normal: Floats, asked: float | None) -> Float
     lower = min(PUTAMEN, key=lambda place: present[place])
     low, aim = present[lower], normal[lower]
     if low < asked <= aim:
-        return present + (asked - low) / (aim - low) * (normal - present)
+        share = (asked - low) / (aim - low)
+        return np.asarray(present + share * (normal - present))
     start = normal if low < aim < asked else present
-    return start * (asked / start[lower])
+    return np.asarray(start * (asked / start[lower]))
 
 
 def edit(bundle: Bundle, slab: NDArray[np.float32], normal: Floats, asked: float | None) -> Edited:

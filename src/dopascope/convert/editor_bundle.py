@@ -95,8 +95,8 @@ def bundle_of_editor(
     _check_kind(generator, rule)
     net = _Told(generator).eval()
     rng = np.random.default_rng(0)
-    ends = np.array([(one.low, one.high) for one in rule.values], np.float32).T
-    ratios = [torch.from_numpy(rng.uniform(*ends, (len(images), len(rule.values))).astype(np.float32)) for _ in "ab"]
+    low, high = (np.array([getattr(one, end) for one in rule.values]) for end in ("low", "high"))
+    ratios = torch.from_numpy(rng.uniform(low, high, (2, len(images), len(rule.values))).astype(np.float32))
     given = {IMAGE: images, PRESENT: ratios[0], WANTED: ratios[1]}
     model = onnx_export.one_to_onnx(net, given, answer=DIFFERENCE, half=True)
     target.parent.mkdir(parents=True, exist_ok=True)

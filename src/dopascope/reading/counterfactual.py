@@ -92,11 +92,12 @@ def change(bundle: Bundle, mni: Volume, numbers: Quantification, age: float, ask
     unit = reference_value(mni, bundle.spec.input.intensity)
     slab = (views.slab_12mm(mni) / unit).astype(np.float32)
     normal, normal_from = _normal(bundle, slab, numbers, age)
-    made = edit(bundle, slab, normal, parsed(asked))
+    ratio = parsed(asked)
+    made = edit(bundle, slab, normal, ratio)
     columns = (made.present, made.wanted, made.found, made.normal)
     names = ("present", "wanted", "found", "normal")
     part = CounterfactualPart(
-        asked=asked if asked == NORMAL else float(asked),
+        asked="normal" if ratio is None else ratio,
         model=bundle.id,
         model_sha256=bundle.model_sha256,
         trained_on=bundle.spec.training.summary,
