@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.bundle import Bundle
-from dopascope.bundle.editor import PUTAMEN, edit, normal_at, rule_of
+from dopascope.bundle.editor import PUTAMEN, difference_to, edit, normal_at, rule_of
 from dopascope.space.slab_ratios import slab_ratios
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def figures(bundle: Bundle, learned: Slabs, held_out: Slabs) -> dict[str, Any]:
     """Every figure with n and a 95 % interval over people (bootstrap)."""
     rule = rule_of(bundle)
     present = slab_ratios(held_out.slabs)
-    unchanged = bundle.differences(held_out.slabs, present, present)
+    unchanged = _all(bundle, held_out.slabs, present)
     low = max(rule.values[place].low for place in PUTAMEN)
     high = min(rule.values[place].high for place in PUTAMEN)
     asked = np.linspace(low, high, STEPS)
@@ -33,8 +33,7 @@ def figures(bundle: Bundle, learned: Slabs, held_out: Slabs) -> dict[str, Any]:
     slopes = np.array([np.polyfit(asked, row, 1)[0] for row in found])
     there = [edit(bundle, one, normal_at(rule, age), None) for one, age in _each(held_out)]
     changed = held_out.slabs + np.stack([one.difference for one in there])
-    back = bundle.differences(changed, [one.found for one in there], present)
-    returned = changed + back
+    returned = changed + _all(bundle, changed, present)
     moved = np.abs(np.array([one.found for one in there]) - present).mean(1)
     missed = np.abs(slab_ratios(returned) - present).mean(1)
     off = np.abs(np.array([one.found - one.wanted for one in there])).mean(1)
@@ -64,10 +63,15 @@ def _twins(bundle: Bundle, learned: Slabs, held_out: Slabs) -> dict[str, Any]:
     simple = _straight_lines(learned.slabs)
     return {
         "twins": len(rows),
-        "twin_editor": _mean(_root(before + bundle.differences(before, present, wanted) - after)),
+        "twin_editor": _mean(_root(before + _all(bundle, before, wanted) - after)),
         "twin_straight_lines": _mean(_root(before + np.tensordot(wanted - present, simple, 1) - after)),
         "twin_no_change": _mean(_root(before - after)),
     }
+
+
+def _all(bundle: Bundle, slabs: NDArray[np.float32], wanted: Floats) -> NDArray[np.float32]:
+    pairs = zip(slabs, wanted, strict=True)
+    return np.stack([difference_to(bundle, slab, ratios) for slab, ratios in pairs])
 
 
 def _straight_lines(slabs: NDArray[np.float32]) -> Floats:

@@ -16,6 +16,7 @@ from dopascope.space.slab_ratios import REGIONS, slab_ratios
 
 Floats = NDArray[np.float64]
 SHIPPED_EDITOR: Final = "dopascope-editor"
+ASKED_AGAIN: Final = 2
 PUTAMEN: Final = tuple(place for place, name in enumerate(REGIONS) if name.startswith("putamen"))
 
 
@@ -114,6 +115,21 @@ def wanted_ratios(present: Floats, normal: Floats, asked: float | None) -> Float
     return np.asarray(start * (asked / start[lower]))
 
 
+def difference_to(bundle: Bundle, slab: NDArray[np.float32], wanted: Floats) -> NDArray[np.float32]:
+    """What is to be added to a slab (91, 109) so that these ratios are read off it; exactly 0 where they are already.
+
+    The editor is asked again, by so much more as was missed: it follows what is asked, but falls short of it.
+    """
+    present = slab_ratios(slab[None])[0]
+    asked = np.asarray(wanted, np.float64)
+    difference = bundle.differences(slab[None], present[None], asked[None])[0]
+    for _ in range(ASKED_AGAIN):
+        missed = wanted - slab_ratios((slab + difference)[None])[0]
+        asked = np.where(wanted == present, present, asked + missed)
+        difference = bundle.differences(slab[None], present[None], asked[None])[0]
+    return difference
+
+
 def edit(bundle: Bundle, slab: NDArray[np.float32], normal: Floats, asked: float | None) -> Edited:
     """A slab as it would be with the ratios of healthy people, or with another ratio of the lower putamen.
 
@@ -134,7 +150,7 @@ def edit(bundle: Bundle, slab: NDArray[np.float32], normal: Floats, asked: float
     target = wanted_ratios(present, normal, asked)
     inside = np.clip(target, [one.low for one in rule.values], [one.high for one in rule.values])
     wanted = np.where(target == present, present, inside)
-    difference = bundle.differences(slab[None], present[None], wanted[None])[0]
+    difference = difference_to(bundle, slab, wanted)
     return Edited(
         difference=difference,
         present=present,
