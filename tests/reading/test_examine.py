@@ -34,7 +34,7 @@ def test_a_deficit_is_read_with_the_worse_side_true(pd_scan: Scan, pd_read: Exam
 def test_every_null_part_has_its_reason(pd_read: Examination, no_models: Choices) -> None:
     refused = examine(Volume(np.ones((20, 21, 22)), Grid((20, 21, 22), np.diag([4.0, 4, 4, 1]))), no_models)
     for reading in (pd_read.reading, refused.reading):
-        parts = ("registration", "quantification", "readers", "maps", "morphometry")
+        parts = ("registration", "quantification", "readers", "maps", "counterfactual", "morphometry")
         empty = [part for part in parts if not getattr(reading, part)]
         assert set(empty) <= set(reading.reasons)
         assert all(reading.reasons[part] for part in empty)

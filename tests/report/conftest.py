@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,9 +13,11 @@ import pytest
 from scipy import ndimage
 
 from dopascope import atlas
-from dopascope.reading.images import Examination, Images
+from dopascope.reading.images import ChangedSlab, Examination, Images
 from dopascope.reading.schema import (
     AcquisitionPart,
+    ChangedRatio,
+    CounterfactualPart,
     EvidenceMap,
     Grade,
     GridInfo,
@@ -30,6 +32,8 @@ from dopascope.reading.schema import (
     RegistrationPart,
     Scan,
 )
+from dopascope.space import views
+from dopascope.space.slab_ratios import REGIONS
 from dopascope.volume import MNI_2MM, Grid, SliceImage, Volume
 
 STRUCTURES = ("striatum", "caudate", "putamen", "anterior_putamen", "posterior_putamen")
@@ -344,8 +348,37 @@ def reduced() -> Examination:
         readers=readers("reduced", 0.981, (2, 1, 4, 3), "reduced"),
         verdict="reduced",
         verdict_reasons=["Expert ensembles (acc, sens, spec) says reduced."],
+        counterfactual=simulated(),
     )
-    return Examination(found, images(PARKINSON))
+    made = images(PARKINSON)
+    assert made.mni is not None
+    slab = views.slab_12mm(made.mni)
+    return Examination(found, replace(made, changed=ChangedSlab(simulated(), slab, slab * np.float32(1.5))))
+
+
+def simulated() -> CounterfactualPart:
+    """Made up: every number differs from every other."""
+    ratios = {
+        name: ChangedRatio(
+            present=1.11 + 0.17 * place,
+            wanted=2.31 + 0.13 * place,
+            found=2.27 + 0.13 * place,
+            normal=3.03 + 0.1 * place,
+        )
+        for place, name in enumerate(REGIONS)
+    }
+    return CounterfactualPart(
+        asked="normal",
+        model="dopascope-editor",
+        model_sha256="e" * 64,
+        trained_on="simulated people",
+        age_years=67,
+        normal_from="healthy people of a test",
+        ratios=ratios,
+        held=["caudate_left"],
+        file="counterfactual.png",
+        meaning="A simulation, and no evidence.",
+    )
 
 
 def uncertain() -> Examination:
@@ -506,6 +539,11 @@ def numbers_of(reading: Reading) -> list[str]:
         found += [", ".join(shown(one, 1) for one in reading.registration.tilt_deg)]
         found += [", ".join(shown(one, 3) for one in reading.registration.scale)]
         found += [shown(one, 3) for row in reading.registration.mni_to_scan for one in row]
+    if reading.counterfactual:
+        part = reading.counterfactual
+        found += [part.meaning, part.normal_from, part.model, part.model_sha256]
+        for one in part.ratios.values():
+            found += [shown(value, 2) for value in (one.present, one.wanted, one.found, one.normal)]
     found += [f"{100 * one.share_inside_striatum:.0f} %" for one in reading.maps]
     found += [one.explanation for one in reading.passport.checks]
     found += [*reading.passport.reasons, *reading.verdict_reasons, *reading.warnings, *reading.scan.assumed]

@@ -87,6 +87,31 @@ class Bundle:
         session = self._session if list(self.spec.outputs) == [output] else self._sessions[output]
         return self._batched(session, [output], views)[output]
 
+    def differences(self, views: ArrayLike, present: ArrayLike, wanted: ArrayLike) -> NDArray[np.float32]:
+        """What an editor adds to views `(B, I, J)` so that they have other values; rows that are alike get exactly 0.
+
+        Args:
+            views: in units of the intensity reference.
+            present: (B, values) that they have.
+            wanted: (B, values) that they shall have.
+
+        Raises:
+            UsageError: the bundle is not an editor.
+            BundleError: as `run`.
+        """
+        rule = self.spec.edit
+        if rule is None:
+            raise UsageError(
+                "This bundle does not change pictures.",
+                where=self.id,
+                found=self.spec.kind,
+                expected="editor",
+                fix="Choose an editor (dopascope models list).",
+            )
+        beside = {rule.present: np.asarray(present, np.float32), rule.wanted: np.asarray(wanted, np.float32)}
+        found = self._batched(self._session, [rule.output], views, beside)[rule.output]
+        return view.put_back(found, self.spec.input)
+
     def predict(self, volume_mni: Volume) -> Prediction:
         """The answer for a scan with raw intensities on `MNI_2MM`.
 
@@ -125,9 +150,15 @@ class Bundle:
     def _sessions(self) -> Mapping[str, Any]:
         return _SessionsByOutput(self._model, self._threads, self.folder / spec.MODEL_FILE)
 
-    def _batched(self, session: Any, names: list[str], views: ArrayLike) -> dict[str, NDArray[np.float32]]:
-        images = view.prepare(np.asarray(views, np.float32), self.spec.input)
-        parts = [self._run(session, names, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
+    def _batched(
+        self, session: Any, names: list[str], views: ArrayLike, beside: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        given = {self.spec.input.name: view.prepare(np.asarray(views, np.float32), self.spec.input), **(beside or {})}
+        count = len(given[self.spec.input.name])
+        parts = [
+            self._run(session, names, {name: values[at : at + BATCH] for name, values in given.items()})
+            for at in range(0, count, BATCH)
+        ]
         joined = {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
         for name, values in joined.items():
             if not np.isfinite(values).all():
@@ -139,9 +170,9 @@ class Bundle:
                 )
         return joined
 
-    def _run(self, session: Any, names: list[str], images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _run(self, session: Any, names: list[str], given: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         try:
-            outputs: list[NDArray[np.float32]] = session.run(names, {self.spec.input.name: images})
+            outputs: list[NDArray[np.float32]] = session.run(names, given)
         except Exception as error:  # ONNX Runtime raises its own kinds, which its C++ side may extend
             raise BundleError("The model fails on this image.", where=self.id, found=_first_line(error)) from error
         return outputs
@@ -217,6 +248,8 @@ def _session(model: bytes, threads: int, *, where: Path) -> Any:
 
 def _check_signature(session: Any, loaded: BundleSpec, *, where: Path) -> None:
     stated_in = {loaded.input.name: loaded.input.shape}
+    if loaded.edit is not None:
+        stated_in |= {name: [len(loaded.edit.values)] for name in (loaded.edit.present, loaded.edit.wanted)}
     stated_out = {name: output.shape for name, output in loaded.outputs.items()}
     for found, stated in ((session.get_inputs(), stated_in), (session.get_outputs(), stated_out)):
         shapes = {one.name: list(one.shape[1:]) for one in found}

@@ -72,10 +72,11 @@ class InputSpec(Part):
 class OutputSpec(Part):
     """One output of the model: the answers of `members` networks."""
 
-    role: Literal["probability", "logit", "grade_logit"]
-    """Probabilities or logits of "reduced" `(B, members)`, or grade logits `(B, members, regions, grades)`."""
+    role: Literal["probability", "logit", "grade_logit", "difference"]
+    """Probabilities or logits of "reduced" `(B, members)`, grade logits `(B, members, regions, grades)`, or of an
+    editor what is to be added to its input `(B, 1, I, J)`."""
     shape: list[Annotated[int, Field(ge=1, le=4096)]]
-    """Of one image's answer; the first axis is the networks."""
+    """Of one image's answer; the first axis is the networks, of a difference the channels."""
     meaning: Sentence
 
 
@@ -127,6 +128,42 @@ class GradeRule(Part):
     source: Sentence
 
 
+class Normal(Part):
+    """What healthy people have of a value: a straight line over age, and their spread about it."""
+
+    at_reference_age: float
+    per_decade: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class EditedValue(Part):
+    """One value that an editor can change."""
+
+    name: Name
+    low: float
+    high: float
+    """What is asked for is held between these: the 1st and 99th percentile of what was learned from."""
+    normal: Normal
+
+
+class EditRule(Part):
+    """What an editor is told: the values that a picture has, and those that it shall have."""
+
+    present: Name
+    wanted: Name
+    """Inputs `(B, values)` beside the picture."""
+    output: Name
+    measure: Literal["slab_ratios"]
+    """How the values are read off a picture (`space.slab_ratios`)."""
+    values: list[EditedValue]
+    reference_age: float
+    ages: tuple[float, float]
+    """Youngest and oldest of the healthy people."""
+    people: Annotated[int, Field(ge=2)]
+    """Healthy people that the normal values are of."""
+    source: Sentence
+
+
 class Calibration(Part):
     """Logistic recalibration `sigmoid(slope * logit(p) + intercept)` and the data it was fitted on."""
 
@@ -173,6 +210,7 @@ class BundleSpec(Part):
     outputs: dict[Name, OutputSpec]
     vote: VoteRule | None = None
     grades: GradeRule | None = None
+    edit: EditRule | None = None
     calibration: Calibration | None = None
     calibration_reason: Sentence | None = None
     """Why there is no calibration."""
@@ -195,6 +233,8 @@ class BundleSpec(Part):
             raise ValueError("give either a calibration or the reason why there is none")
         if self.kind == "classifier" and self.vote is None and self.grades is None:
             raise ValueError("a classifier has a vote rule, a grade rule, or both")
+        if (self.kind == "editor") != (self.edit is not None):
+            raise ValueError("an editor, and nothing else, has an edit rule")
         if missing := {MODEL_FILE, CARD_FILE} - self.files.keys():
             raise ValueError(f"files: {', '.join(sorted(missing))} not listed")
         if self.licence.file is not None and self.licence.file not in self.files:
@@ -203,7 +243,18 @@ class BundleSpec(Part):
             self._check_vote(self.vote)
         if self.grades is not None:
             self._check_grades(self.grades)
+        if self.edit is not None:
+            self._check_edit(self.edit)
         return self
+
+    def _check_edit(self, rule: EditRule) -> None:
+        output = self.outputs.get(rule.output)
+        if output is None or output.role != "difference" or output.shape != self.input.shape:
+            raise ValueError("edit: its output is not there or is not a difference of the input's shape")
+        if len({self.input.name, rule.present, rule.wanted}) != 3:
+            raise ValueError("edit: its inputs need names of their own")
+        if not rule.values or any(one.low >= one.high for one in rule.values):
+            raise ValueError("edit: there must be values, each with low below high")
 
     def _check_vote(self, rule: VoteRule) -> None:
         named = {rule.decides, rule.probability, *rule.agree}

@@ -110,3 +110,10 @@ def prepare(views_: Floats, spec: InputSpec) -> Floats:
         values = np.clip(values, *spec.clip)
     scaled = (values.astype(np.float32) - np.float32(spec.mean)) / np.float32(spec.sd)
     return np.ascontiguousarray(scaled[:, None], np.float32)
+
+
+def put_back(differences: Floats, spec: InputSpec) -> Floats:
+    """Differences of the model's input `(B, 1, I', J')` to those of views `(B, I, J)`; 0 outside the crop."""
+    whole = np.zeros((len(differences), *VIEWS[spec.view][1]), np.float32)
+    whole[(slice(None), *(slice(start, stop) for start, stop in spec.crop))] = differences[:, 0] * np.float32(spec.sd)
+    return np.ascontiguousarray(whole[:, ::-1] if spec.flip_x else whole)

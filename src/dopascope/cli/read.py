@@ -51,6 +51,15 @@ RotateOption = Annotated[
 EvidenceOption = Annotated[
     bool, typer.Option("--evidence/--no-evidence", help="Map where the networks' answer comes from.")
 ]
+CounterfactualOption = Annotated[
+    str | None,
+    typer.Option(
+        "--counterfactual",
+        help="Simulate this slab with other ratios: `normal` for those of healthy people of the age, or the ratio of "
+        "the lower putamen as the slab shows it. No evidence.",
+        metavar="normal|RATIO",
+    ),
+]
 
 
 @verb
@@ -67,6 +76,7 @@ def read(
     shift: ShiftOption = None,
     rotate: RotateOption = None,
     evidence: EvidenceOption = True,
+    counterfactual: CounterfactualOption = None,
     series: options.SeriesOption = None,
     frame: options.FrameOption = None,
     strictness: options.StrictnessOption = Strictness.RAISE,
@@ -103,6 +113,7 @@ def read(
         shift_mm=moved,
         rotate_deg=turned,
         evidence=evidence,
+        counterfactual=counterfactual,
         models_dir=models_dir,
     )
     reading = _read_and_write(image, choices, folder)
@@ -110,7 +121,7 @@ def read(
         data(reading.to_json())
     else:
         _show(reading)
-    _talk(reading, folder, normals_given=normals is not None)
+    _talk(reading, folder, normals_given=normals is not None, counterfactual=counterfactual is not None)
     if reading.verdict == "refused":
         count = len(reading.verdict_reasons)
         raise AnsweredError(
@@ -133,7 +144,7 @@ def _read_and_write(image: Volume | SliceImage, choices: Choices, folder: Path) 
     return examination.reading
 
 
-def _talk(reading: Reading, folder: Path, *, normals_given: bool) -> None:
+def _talk(reading: Reading, folder: Path, *, normals_given: bool, counterfactual: bool) -> None:
     """What only a person reads: assumptions, warnings, where the report is."""
     from dopascope.report import content
 
@@ -142,6 +153,8 @@ def _talk(reading: Reading, folder: Path, *, normals_given: bool) -> None:
         say(f"WARNING  {warning}")
     if normals_given and reading.quantification and reading.quantification.normals_reason:
         say(f"WARNING  No z and no percent of expected: {reading.quantification.normals_reason}")
+    if counterfactual and not reading.counterfactual:
+        say(f"WARNING  No counterfactual: {reading.reasons['counterfactual']}")
     say(f"Report: {folder / 'report.html'}")
 
 
@@ -195,6 +208,10 @@ def _show(reading: Reading) -> None:
     for one in reading.readers:
         chance = "" if one.p_abnormal is None else f"  p {one.p_abnormal:.2f}, {one.calibration}"
         data(f"Reader     {one.id}: {one.verdict}{chance}")
+    if reading.counterfactual:
+        data(f"Simulated  {reading.counterfactual.model}, ratios as the slab shows them; no evidence")
+        for name, ratio in reading.counterfactual.ratios.items():
+            data(f"  {name:<26} {ratio.present:5.2f} asked to be {ratio.wanted:.2f}, read off {ratio.found:.2f}")
     if reading.disagreement:
         data(f"DISAGREE   {reading.disagreement}")
     data(reading.disclaimer)

@@ -23,6 +23,7 @@ OPSET: Final = 18
 """Operator set of the files written: the exporter's own, known to every ONNX Runtime since 1.14."""
 PARITY: Final = 1e-4
 """Largest difference of a probability between torch and ONNX Runtime that is accepted."""
+ANSWER: Final = "answer"
 HALVED: Final = 64
 """Fewer numbers than that may be such as must not become 0."""
 
@@ -72,10 +73,10 @@ def to_onnx(
         plain = [_without_batch_norm(net) for net in members]
         kind = type(plain[0])
         if kind not in exported:
-            exported[kind] = _export(_with_distinct_weights(plain[0]), example, image)
+            exported[kind] = _export(_with_distinct_weights(plain[0]), (example,), [image])
         single = len(plain) == 1 and not _every_weight_named(exported[kind].graph, plain[0])
         if single:
-            exported[kind] = _export(plain[0], example, image)
+            exported[kind] = _export(plain[0], (example,), [image])
         more_nodes, more_weights, shape = _repeated(exported[kind].graph, plain, output, image, as_it_is=single)
         nodes += more_nodes
         weights += more_weights
@@ -94,6 +95,35 @@ def to_onnx(
         model.graph.ClearField(field)
         getattr(model.graph, field).extend(content)
     _plain(model, {image, *(one.name for one in model.graph.output)})
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def one_to_onnx(net: nn.Module, examples: Mapping[str, Tensor], *, answer: str, half: bool = False) -> bytes:
+    """A network with several inputs as ONNX bytes, the same bytes for the same weights.
+
+    Args:
+        net: in evaluation mode; takes the examples in this order and gives one tensor.
+        examples: input name to an example `(B, ...)` with B of 2 or more; the first axis becomes the free batch.
+        answer: name of the output.
+        half: as `to_onnx`.
+
+    Raises:
+        BundleError: the exporter gives no model.
+    """
+    from onnx import helper
+
+    model = _export(net, tuple(examples.values()), list(examples))
+    nodes = [*model.graph.node, helper.make_node("Identity", [ANSWER], [answer])]
+    weights = list(model.graph.initializer)
+    if half:
+        nodes, weights = _halved(nodes, weights)
+    model.graph.output[0].name = answer
+    for field, content in (("node", nodes), ("initializer", weights)):
+        kept = [type(one).FromString(one.SerializeToString()) for one in content]
+        model.graph.ClearField(field)
+        getattr(model.graph, field).extend(kept)
+    _plain(model, {*examples, answer})
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -189,18 +219,19 @@ def _with_distinct_weights(net: nn.Module) -> nn.Module:
     return probe
 
 
-def _export(net: nn.Module, example: Tensor, image: str) -> onnx.ModelProto:
+def _export(net: nn.Module, examples: tuple[Tensor, ...], names: list[str]) -> onnx.ModelProto:
     import torch
 
+    batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
             net,
-            (example,),
+            examples,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[image],
-            output_names=["answer"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=names,
+            output_names=[ANSWER],
+            dynamic_shapes=tuple({0: batch} for _ in examples),
             verbose=False,
         )
     if program is None:
@@ -240,7 +271,7 @@ def _repeated(
         for name, value in member.state_dict().items():
             if name in trained:
                 weights.append(numpy_helper.from_array(value.numpy(), start + name))
-        nodes.append(helper.make_node("Unsqueeze", [f"{start}answer", f"{output}.axis"], [f"{start}row"]))
+        nodes.append(helper.make_node("Unsqueeze", [start + ANSWER, f"{output}.axis"], [f"{start}row"]))
         answers.append(f"{start}row")
     nodes.append(helper.make_node("Concat", answers, [output], axis=1))
     shared = constants | {"axis": np.array([1], np.int64)}

@@ -12,7 +12,7 @@ from dopascope.reading.schema import EvidenceMap, PassportPart, ReadAs, ReaderRe
 from dopascope.volume import SliceImage, Volume
 
 T1_PARTS: Final = ("brain", "morphometry", "pseudocolour")
-DAT_PARTS: Final = ("quantification", "readers", "maps")
+DAT_PARTS: Final = ("quantification", "readers", "maps", "counterfactual")
 NOT_READ: Final = "The scan was refused before this part; see the passport."
 FOR_T1: Final = "This part is for T1 MRI."
 FOR_DAT: Final = "This part is for DaT SPECT."

@@ -9,11 +9,11 @@ from typing import Final
 from dopascope import quant, space
 from dopascope.bundle.segmenter import segmenter
 from dopascope.errors import UsageError
-from dopascope.reading import parts, readers, schema
+from dopascope.reading import counterfactual, parts, readers, schema
 from dopascope.volume import Acquisition
 
 MODALITIES: Final = ("dat", "t1")
-OF_DAT: Final = ("method", "reference", "normals", "shift_mm", "rotate_deg")
+OF_DAT: Final = ("method", "reference", "normals", "shift_mm", "rotate_deg", "counterfactual")
 """Choices that mean something for a DaT SPECT alone."""
 
 
@@ -33,6 +33,8 @@ class Choices:
     shift_mm: tuple[float, float, float] | None = None
     rotate_deg: tuple[float, float, float] | None = None
     evidence: bool = True
+    counterfactual: str | float | None = None
+    """`normal`, or the ratio of the lower putamen as the slab shows it; None for no simulation."""
     models_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class Choices:
             if self.normals is not None:
                 quant.load_normals(self.normals)
             readers.chosen(self.models, self.models_dir)
+            if self.counterfactual is not None:
+                counterfactual.check(self.counterfactual, self.models_dir)
         return parts.person(facts, self.age, self.sex)
 
     def _check_t1(self) -> None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dopascope import formats, passport, quant, space
+from dopascope.bundle.editor import editor
 from dopascope.errors import GeometryError, UnsuitableError, UsageError
 from dopascope.formats.limits import Limits
 from dopascope.formats.registry import Strictness
-from dopascope.reading import parts, readers
+from dopascope.reading import counterfactual, parts, readers
 from dopascope.reading.assemble import DAT_PARTS, NOT_READ, T1_PARTS, assemble
 from dopascope.reading.choices import Choices
-from dopascope.reading.images import Examination, Images
+from dopascope.reading.images import ChangedSlab, Examination, Images
 from dopascope.reading.route import NOT_NUCLEAR, facts_of, route
-from dopascope.reading.schema import QuantificationPart, ReadAs, Reading
+from dopascope.reading.schema import Person, QuantificationPart, ReadAs, Reading
 from dopascope.reading.t1 import examine_t1
 from dopascope.reading.verdict import combine
 from dopascope.volume import MNI_2MM, Grid, SliceImage, Source, Volume
@@ -166,6 +167,7 @@ def _examine_registered(
     passport_part = parts.passport_part(found)
     verdict, why, disagreement = combine(results, passport_part, registration.accepted)
     maps = [made.part for made in evidence.values()]
+    changed, why_not = _changed(choices, person, registration, mni, numbers)
     reading = assemble(
         image,
         choices,
@@ -178,7 +180,8 @@ def _examine_registered(
         verdict_reasons=why,
         disagreement=disagreement,
         maps=maps,
-        reasons=_evidence_reason(choices, bool(bundles)) if not maps else {},
+        counterfactual=None if changed is None else changed.part,
+        reasons=(_evidence_reason(choices, bool(bundles)) if not maps else {}) | why_not,
         warnings=[*numbers.warnings, *parts.contradictions(image.acquisition, person)],
     )
     images = Images(
@@ -186,8 +189,22 @@ def _examine_registered(
         mni=parts.in_reference_units(mni, numbers.reference_mean),
         template=parts.template_in_reference_units(),
         evidence={one: made.volume for one, made in evidence.items()},
+        changed=changed,
     )
     return Examination(reading, images)
+
+
+def _changed(
+    choices: Choices, person: Person, registration: space.Registration, mni: Volume, numbers: quant.Quantification
+) -> tuple[ChangedSlab | None, dict[str, str]]:
+    """The slab with other ratios, or why there is none."""
+    if choices.counterfactual is None:
+        return None, {"counterfactual": counterfactual.NOT_ASKED}
+    bundle = editor(models_dir=choices.models_dir)
+    why = counterfactual.why_not(person, registration, bundle)
+    if why is not None or person.age_years is None:
+        return None, {"counterfactual": why or counterfactual.NO_AGE}
+    return counterfactual.change(bundle, mni, numbers, person.age_years, choices.counterfactual), {}
 
 
 def _evidence_reason(choices: Choices, networks: bool) -> dict[str, str]:

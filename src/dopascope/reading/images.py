@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dopascope.reading.schema import Reading
+import numpy as np
+from numpy.typing import NDArray
+
+from dopascope.reading.schema import CounterfactualPart, Reading
 from dopascope.volume import LabelMap, SliceImage, Volume
+
+
+@dataclass(frozen=True)
+class ChangedSlab:
+    """The 12 mm slab before and after a change, (91, 109), divided by the reference region's mean."""
+
+    part: CounterfactualPart
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,8 @@ class Images:
     """The template normal in the same units."""
     evidence: Mapping[str, Volume] = field(default_factory=dict)
     """Reader id -> evidence on MNI_2MM; positive speaks for reduced."""
+    changed: ChangedSlab | None = None
+    """A simulation, where one was asked for."""
     brain: LabelMap | None = None
     """Of a T1 MRI: 1 is brain, on the scan's own grid."""
 

@@ -255,6 +255,30 @@ class PseudocolourPart(Part):
     meaning: str
 
 
+class ChangedRatio(Part):
+    """A region's ratio as the slab shows it, which is no binding ratio."""
+
+    present: float = Field(description="read off the slab of the scan")
+    wanted: float = Field(description="as the editor was asked")
+    found: float = Field(description="read off the changed slab")
+    normal: float = Field(description="mean of healthy people of the age, see `normal_from`")
+
+
+class CounterfactualPart(Part):
+    """The slab as it would be with other ratios: a simulation, which no reader sees."""
+
+    asked: Literal["normal"] | float = Field(description="normal, or the ratio of the lower putamen")
+    model: str
+    model_sha256: str
+    trained_on: str
+    age_years: float
+    normal_from: str = Field(description="whose the normal ratios are")
+    ratios: dict[str, ChangedRatio]
+    held: list[str] = Field(description="regions whose ratio was held at an end of what the editor has learned")
+    file: str
+    meaning: str
+
+
 class Reading(Part):
     """One scan read: everything the report shows, and nothing it does not."""
 
@@ -275,6 +299,7 @@ class Reading(Part):
     verdict_reasons: list[str]
     disagreement: str | None = Field(description="null when all readers with an answer agree")
     maps: list[EvidenceMap]
+    counterfactual: CounterfactualPart | None = Field(default=None, description="DaT SPECT, where asked for")
     brain: BrainPart | None = Field(default=None, description="T1 MRI only")
     morphometry: MorphometryPart | None = Field(default=None, description="T1 MRI only")
     pseudocolour: PseudocolourPart | None = Field(default=None, description="T1 MRI only")

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dopascope.reading.assemble import DAT_PARTS, T1_PARTS
+from dopascope.reading.counterfactual import NOT_ASKED
 from dopascope.reading.schema import (
     AcquisitionPart,
+    CounterfactualPart,
     Grade,
     Index,
     QuantificationPart,
@@ -335,11 +337,27 @@ def acquisition_facts(made: AcquisitionPart, *, t1: bool = False) -> Facts:
     )
 
 
+def changed_rows(part: CounterfactualPart) -> tuple[tuple[str, str, str, str, str], ...]:
+    """Region; ratio in the slab, asked, read off the simulation; normal mean."""
+    return tuple(
+        (
+            wording.plain(name).capitalize(),
+            number(one.present),
+            number(one.wanted) + (" (held)" if name in part.held else ""),
+            number(one.found),
+            number(one.normal),
+        )
+        for name, one in part.ratios.items()
+    )
+
+
 def hashes(reading: Reading) -> Iterator[tuple[str, str]]:
     """What was read and with what, by SHA-256."""
     yield "Scan", reading.scan.sha256 or "none: the image was given in memory"
     if reading.brain:
         yield reading.brain.model, reading.brain.model_sha256
+    if reading.counterfactual:
+        yield reading.counterfactual.model, reading.counterfactual.model_sha256
     for one in reading.readers:
         if one.model_sha256:
             yield one.id, one.model_sha256
@@ -355,6 +373,6 @@ def missing_parts(reading: Reading) -> Facts:
     parts: dict[str, list[str]] = {}
     others = (*DAT_PARTS, "verdict") if reading.is_t1 else T1_PARTS
     for name, why in reading.reasons.items():
-        if name not in others:
+        if name not in others and why != NOT_ASKED:
             parts.setdefault(why, []).append(wording.plain(name))
     return tuple((", ".join(names).capitalize(), why) for why, names in parts.items())

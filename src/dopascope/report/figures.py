@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope import atlas
-from dopascope.reading.images import Examination, Images
+from dopascope.reading.images import ChangedSlab, Examination, Images
 from dopascope.report import t1_figures, tiles
 from dopascope.report.t1_figures import T1Figures
 from dopascope.report.tiles import Plane, Tile
@@ -21,6 +21,9 @@ from dopascope.volume import MNI_2MM, SliceImage, Volume
 DISPLAY_TOP: Final = 5.0
 """Every picture on the hot scale runs from 0 to this many times the reference region, in every report: about the
 brightest slice of the template normal."""
+
+DIFFERENCE_TOP: Final = 3.0
+"""Of a simulated change, in times the reference region: full orange or blue."""
 
 EVIDENCE_TOP: Final = 4.0
 """Upper end of the grey scale under evidence."""
@@ -37,6 +40,8 @@ CENTRE_MM: Final = (26.0, 4.0, 4.0)
 
 MAX_PIXELS: Final = 420
 """Longest edge of a picture of the scan as stored."""
+
+CHANGED: Final = "Simulation, no evidence: this slab with other ratios"
 
 SLAB_LABEL: Final = "slab z −2 to +8 mm"
 
@@ -62,6 +67,8 @@ class Figures:
     registration: Strip | None = None
     stored: Strip | None = None
     """The scan as it came, or the picture."""
+    counterfactual: Strip | None = None
+    """A simulation, where one was asked for."""
     t1: T1Figures | None = None
     """Of a T1 MRI whose brain was found."""
 
@@ -90,6 +97,7 @@ def draw(examination: Examination) -> Figures:
         planes=Strip("Planes through the striatum and projections", tuple(striatal_planes(images.mni))),
         evidence=tuple((reader, evidence_slab(images.mni, found)) for reader, found in images.evidence.items()),
         registration=registration,
+        counterfactual=None if images.changed is None else Strip(CHANGED, tuple(changed_tiles(images.changed))),
     )
 
 
@@ -152,6 +160,20 @@ def evidence_slab(scan: Volume, evidence: Volume) -> Tile:
         image = tiles.tint(image, signed / largest)
     alt = "Evidence over the axial slab through the striatum, subject's right on the left"
     return _tile(image, SLAB_LABEL, alt)
+
+
+def changed_tiles(changed: ChangedSlab) -> Iterator[Tile]:
+    """The slab as it is, as simulated with SYNTHETIC burnt in, and what was added (orange) or taken away (blue)."""
+    cut = CROP[:2]
+    yield _hot(changed.before[cut], "this scan", "This scan's axial slab of 12 mm, subject's right on the left")
+    after = tiles.hot(_enlarged(changed.after[cut]), DISPLAY_TOP, ("R", "L"))
+    wanted = changed.part.asked
+    label = f"age-matched normal, {changed.part.age_years:g} years" if wanted == "normal" else f"ratio {wanted:g}"
+    yield _tile(tiles.stamped(after), f"simulated: {label}", f"Simulated slab, {label}: no evidence")
+    added = _enlarged((changed.after - changed.before)[cut])
+    base = tiles.grey(_enlarged(changed.before[cut]), EVIDENCE_TOP, ("R", "L"))
+    tinted = tiles.stamped(tiles.tint(base, added / DIFFERENCE_TOP))
+    yield _tile(tinted, f"difference, full colour at {DIFFERENCE_TOP:g}", "Difference of the two over the slab in grey")
 
 
 def registration_check(scan: Volume, reference: str) -> Iterator[Tile]:

@@ -9,9 +9,10 @@ from typing import Final
 
 from dopascope import provenance
 from dopascope.errors import DopascopeError, UsageError
+from dopascope.reading import counterfactual
 from dopascope.reading.images import Examination, Images
 from dopascope.reading.t1 import MASK_FILE
-from dopascope.report import figures
+from dopascope.report import figures, tiles
 
 FORMATS: Final = {"pdf": "report.pdf", "html": "report.html", "json": "reading.json"}
 """Parts of a report and their file names; `reading.json` comes last, so that where it is, the rest is too."""
@@ -57,15 +58,18 @@ def write(
 
 
 def _write_maps(examination: Examination, out_dir: Path) -> dict[str, Path]:
-    """The maps that the reading names a file for, as NIfTI: evidence on the MNI grid, a brain mask on the scan's."""
+    """What the reading names a file for: evidence on the MNI grid, a brain mask on the scan's, a simulated picture."""
     if not isinstance(examination.images, Images):
         return {}
     from dopascope import formats
 
     written: dict[str, Path] = {}
     # An earlier reading's maps would stand beside this one's report as if they were its own.
-    for stale in (*out_dir.glob("evidence-*.nii.gz"), *out_dir.glob(MASK_FILE)):
+    for stale in (*out_dir.glob("evidence-*.nii.gz"), *out_dir.glob(MASK_FILE), *out_dir.glob(counterfactual.FILE)):
         stale.unlink()
+    if examination.images.changed is not None:
+        picture = out_dir / examination.images.changed.part.file
+        written["simulation"] = save(picture, tiles.in_a_row([*figures.changed_tiles(examination.images.changed)]))
     brain = examination.images.brain
     if examination.reading.brain is not None and brain is not None:
         written["brain mask"] = out_dir / examination.reading.brain.file

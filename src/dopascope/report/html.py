@@ -52,6 +52,8 @@ def render(examination: Examination, drawn: figures.Figures) -> str:
             method=wording.method_sentences(reading),
             limits=wording.limits(reading),
             evidence_sentences=[wording.evidence_sentence(one) for one in reading.maps],
+            changed=content.changed_rows(reading.counterfactual) if reading.counterfactual and not refused else (),
+            changed_words=wording.changed_sentences(reading.counterfactual) if reading.counterfactual else (),
             hashes=tuple(content.hashes(reading)),
             **_fixed(),
         )

@@ -20,6 +20,7 @@ from dopascope.reading.images import Examination
 from dopascope.reading.schema import DISCLAIMER, QuantificationPart, Reading
 from dopascope.report import colour, content, figures, tiles, wording
 from dopascope.report import pdf_text as words
+from dopascope.report.pdf_counterfactual import simulated
 from dopascope.report.pdf_drawing import BarChart, Film, Keys, ScaleBar, TickRow
 from dopascope.report.pdf_t1 import t1_pages
 from dopascope.report.pdf_tables import (
@@ -73,6 +74,7 @@ def _story(examination: Examination, drawn: figures.Figures) -> Iterator[Flowabl
     if reading.readers and not refused:
         yield from _readers(reading)
     yield from _checked(reading, drawn)
+    yield from simulated(reading, drawn)
     yield from _passport(reading)
     yield from _facts(reading)
     yield from _prose(reading)

@@ -6,6 +6,7 @@ The letters are part of the pixels, so that a picture copied out of the report k
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -25,6 +26,8 @@ Plane = NDArray[np.float32]
 PIXELS_PER_MM: Final = 1.5
 LETTER_PIXELS: Final = 20
 PNG_LEVEL: Final = 6
+GAP_PIXELS: Final = 6
+SYNTHETIC: Final = "SYNTHETIC"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,30 @@ def tint(image: Image.Image, signed: Plane) -> Image.Image:
     target = np.where(signed[:, :, None] > 0, colour.SPEAKS_FOR_REDUCED, colour.SPEAKS_FOR_NORMAL)
     strength = np.clip(np.abs(signed), 0, 1)[:, :, None] * 0.85
     return Image.fromarray((base * (1 - strength) + target * strength + 0.5).astype(np.uint8))
+
+
+def stamped(image: Image.Image) -> Image.Image:
+    """`image` as RGB with SYNTHETIC burnt in below, as every picture that no camera has seen."""
+    from PIL import ImageDraw, ImageFont
+
+    drawn = image.convert("RGB")
+    place = drawn.width // 2, drawn.height - 4
+    font = ImageFont.load_default(size=LETTER_PIXELS)
+    ImageDraw.Draw(drawn).text(place, SYNTHETIC, fill=(255, 255, 255), font=font, anchor="mb")
+    return drawn
+
+
+def in_a_row(pictures: Sequence[Tile]) -> bytes:
+    """Pictures beside each other as one PNG."""
+    from PIL import Image
+
+    width = sum(one.image.width + GAP_PIXELS for one in pictures) - GAP_PIXELS
+    canvas = Image.new("RGB", (width, max(one.image.height for one in pictures)))
+    at = 0
+    for one in pictures:
+        canvas.paste(one.image.convert("RGB"), (at, 0))
+        at += one.image.width + GAP_PIXELS
+    return Tile("", "", canvas, canvas.width, canvas.height).png()
 
 
 def outline(image: Image.Image, mask: Plane, name: str) -> None:

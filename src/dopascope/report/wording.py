@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from dopascope.reading.schema import DISCLAIMER, NO_VERDICT, EvidenceMap, Reading
+from dopascope.reading.schema import DISCLAIMER, NO_VERDICT, CounterfactualPart, EvidenceMap, Reading
 
 LONGEST: Final = 700
 """Characters of one text that are printed; `reading.json` has the rest."""
@@ -217,6 +217,17 @@ def evidence_sentence(found: EvidenceMap) -> str:
     )
 
 
+def changed_sentences(part: CounterfactualPart) -> list[str]:
+    """What a simulated slab is, and what its ratios are."""
+    regions = ", ".join(plain(one) for one in part.held)
+    held = f" Held at an end of what it has learned: {regions}." if part.held else ""
+    return [
+        part.meaning,
+        f"{part.model} was made from {part.trained_on.rstrip('.')}. Ratios are those that the slab shows, and no "
+        f"binding ratios. Normal values: {part.normal_from}.{held}",
+    ]
+
+
 def limits(reading: Reading) -> list[str]:
     """What this reading cannot tell, in complete sentences."""
     said = [DISCLAIMER]
@@ -241,6 +252,8 @@ def limits(reading: Reading) -> list[str]:
             said.append(f"{one.title} rests on {one.trained_on.rstrip('.')}; it has not been tried on clinical scans.")
     if any(one.p_abnormal is not None for one in reading.readers):
         said.append("A reader's probability is its own score, not a person's chance of having a disease.")
+    if reading.counterfactual:
+        said.append(reading.counterfactual.meaning)
     if reading.maps:
         said.append("An evidence map shows where an answer depends on the image, not where a disease is.")
     return said

@@ -21,6 +21,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 from wtforms.widgets import CheckboxInput, ListWidget
 
+from dopascope.reading.counterfactual import NORMAL
 from dopascope.web.api.tokens import LONGEST_DAYS, SCOPES
 from dopascope.web.changes import CHANGEABLE, FURTHEST, Changeable
 from dopascope.web.passwords import LONGEST
@@ -132,6 +133,12 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     sex = SelectField(
         "Sex",
         choices=[SelectChoice("", "as the file says"), SelectChoice("F", "female"), SelectChoice("M", "male")],
+        default="",
+        coerce=lambda one: one or "",
+    )
+    counterfactual = SelectField(
+        "Simulation",
+        choices=[SelectChoice("", "none"), SelectChoice(NORMAL, "this scan as an age-matched normal (DaT)")],
         default="",
         coerce=lambda one: one or "",
     )

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
+from dopascope.reading.counterfactual import FILE as SIMULATED
 from dopascope.reading.schema import ManualAdjustment
 from dopascope.reading.t1 import MASK_FILE
 from dopascope.report import content, t1_content, wording
@@ -49,6 +50,7 @@ FILES: Final = {
     viewing.SCAN: "application/gzip",
     viewing.MNI: "application/gzip",
     MASK_FILE: "application/gzip",
+    SIMULATED: "image/png",
 }
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 Three = tuple[float, float, float]
@@ -202,6 +204,8 @@ def _page(
         readers=content.reader_rows(whole),
         ratios=content.ratio_table(numbers) if numbers else None,
         indices=content.index_rows(numbers) if numbers else (),
+        changed=content.changed_rows(whole.counterfactual) if whole.counterfactual else (),
+        changed_words=wording.changed_sentences(whole.counterfactual) if whole.counterfactual else (),
         measured=whole.morphometry,
         volumes=t1_content.rows(whole.morphometry),
         volume_indices=content.plain_index_rows(whole.morphometry.indices) if whole.morphometry else (),

@@ -37,7 +37,8 @@ def upload() -> AnyResponse | str | tuple[str, int]:
     if not form.validate_on_submit():
         return render_template("upload.html", form=form, limit=settings().largest_upload)
     try:
-        found = take(request.files.getlist("files"), choices_of(form.age.data, form.sex.data, form.modality.data))
+        said = choices_of(form.age.data, form.sex.data, form.modality.data, form.counterfactual.data)
+        found = take(request.files.getlist("files"), said)
     except UsageError as error:
         return render_template("upload.html", form=form, limit=settings().largest_upload, error=error), 400
     return redirect(url_for("uploads.job", upload_id=found))
@@ -86,9 +87,16 @@ def take(files: Sequence[FileStorage], choices: dict[str, Any], key: str = "") -
     return name if twin is None else twin
 
 
-def choices_of(age: Decimal | float | None, sex: str | None, modality: str | None) -> dict[str, Any]:
-    """What the uploader says of the person and the examination, where he says anything."""
-    given = {"age": None if age is None else float(age), "sex": sex or None, "modality": modality or None}
+def choices_of(
+    age: Decimal | float | None, sex: str | None, modality: str | None, counterfactual: str | None
+) -> dict[str, Any]:
+    """What the uploader says of the person and the examination and asks for, where he says anything."""
+    given = {
+        "age": None if age is None else float(age),
+        "sex": sex or None,
+        "modality": modality or None,
+        "counterfactual": counterfactual or None,
+    }
     return {key: value for key, value in given.items() if value is not None}
 
 

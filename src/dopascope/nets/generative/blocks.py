@@ -54,7 +54,8 @@ class Doubling(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """`(B, C, I, J[, K])` and `(B, condition)` to twice the size."""
         x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-        turns = self.turns(condition).reshape(len(x), 4, -1, *[1] * (x.ndim - 2)).unbind(1)
+        each = self.turns(condition).unflatten(1, (4, -1))
+        turns = each[(..., *[None] * (x.ndim - 2))].unbind(1)
         for number, layer in enumerate((self.first, self.second)):
             scale, shift = turns[2 * number : 2 * number + 2]
             x = functional.silu(self.norms[number](layer(x)) * (1 + scale) + shift)

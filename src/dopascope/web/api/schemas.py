@@ -8,6 +8,7 @@ from typing import Any, Final
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
 
 from dopascope.reading.choices import MODALITIES
+from dopascope.reading.counterfactual import NORMAL
 from dopascope.web.api.resource import Paged
 from dopascope.web.changes import FURTHEST
 from dopascope.web.summary import VERDICTS
@@ -191,6 +192,10 @@ class Said(Schema):
     age = fields.Float(validate=validate.Range(0, 120), allow_nan=False)
     sex = fields.String(validate=validate.OneOf(("F", "M")))
     modality = fields.String(validate=validate.OneOf(MODALITIES))
+    counterfactual = fields.String(
+        validate=validate.OneOf((NORMAL,)),
+        metadata={"description": "simulate the slab of a DaT SPECT as an age-matched normal; no evidence"},
+    )
 
 
 class VisitLine(Answer):

@@ -70,7 +70,8 @@ def add_upload() -> Any:
         raise Problem(422, "An Idempotency-Key has 1 to 200 printable ASCII characters without blanks.", kind="invalid")
     try:
         said = Said().load(request.form.to_dict())
-        choices = uploads.choices_of(said.get("age"), said.get("sex"), said.get("modality"))
+        names = ("age", "sex", "modality", "counterfactual")
+        choices = uploads.choices_of(*(said.get(name) for name in names))
         found = uploads.take(request.files.getlist("files"), choices, key or "")
     except ValidationError as error:
         raise invalid(error) from error
