@@ -1,10 +1,12 @@
 """The families of generators at equal training time on one cohort, judged by held-out people.
 
-    python release/generators.py fit --cohort COHORT --work DIR [--minutes 4] [--frame slab-64]
-    python release/generators.py page                       # docs/generators.md anew, of the recorded figures
+    python release/generators.py fit --cohort COHORT --work DIR [--minutes 4] [--families cvae,gan]
+    python release/generators.py page --work DIR            # record what is judged there, and write docs/generators.md
+    python release/generators.py page                       # the page anew, of the recorded figures
 
-Resumable: what stands in DIR is gone on with. Minutes are of the processor, one thread, so that a machine that others
-use does not favour a family. Figures go to release/results/generators.json.
+Resumable: what stands in DIR is gone on with, and families may be fitted by several such calls. Minutes are of the
+processor, one thread, so that a machine that others use does not favour a family. Figures go to
+release/results/generators.json.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any, Final
 
 from dopascope import provenance
 from dopascope.batch.drive import Runner
-from dopascope.cohort.splits import k_fold, write_splits
+from dopascope.cohort.splits import k_fold
 from dopascope.generate.asking import Request, shares
 from dopascope.generate.fitting import Wanted, claim, fit_material
 from dopascope.generate.frames import frame
 from dopascope.generate.judging import judge, shown
-from dopascope.generate.lineage import SPLITS, Lineage, read_lineage
-from dopascope.generate.material import Material, chosen_scans, gather, split_of
+from dopascope.generate.lineage import FILE as FIT
+from dopascope.generate.lineage import read_lineage
+from dopascope.generate.material import chosen_scans, gather, split_of
 from dopascope.generate.synthetic import read_synthetic, sample
 from dopascope.learn.generative.plan import Setting
 from dopascope.learn.generative.recipe import GeneratorRecipe
@@ -35,6 +38,7 @@ ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "generators.json"
 PAGE: Final = ROOT / "docs" / "generators.md"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+JUDGED: Final = Path("judged") / judgement_page.JUDGEMENT
 FORM: Final = "dopascope.generator-figures/1"
 FAMILIES: Final = ("cvae", "gan", "ddpm", "rflow", "ldm")
 RATES: Final = {"cvae": 1e-3, "gan": 2e-4, "ddpm": 1e-3, "rflow": 1e-3, "ldm": 1e-3}
@@ -59,18 +63,13 @@ AIM_POINTS: Final = 0.03
 """Within which readers should call synthetic images abnormal as often as held-out ones of the class."""
 
 
-def fit(cohort: Path, work: Path, minutes: float, name: str, families: list[str]) -> dict[str, Any]:
-    """Fit, draw and judge every family; what is in `work` already is kept."""
+def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, families: list[str]) -> None:
+    """Fit, draw and judge families; what is in `work` already is kept."""
     known = frame(name)
     scans = chosen_scans(cohort, ())
-    splits = work / SPLITS
-    if not splits.is_file():
-        provenance.check_writable(work)
-        write_splits(k_fold(scans, FOLDS, seed=SEED), splits)
     places = split_of(scans, k_fold(scans, FOLDS, seed=SEED), "1")
-    cache = cohort.parent / "generate.cache"
-    material = gather(known, scans, places, work / "views", cache=cache, runner=Runner(2))
-    found = []
+    provenance.check_writable(work)
+    material = gather(known, scans, places, work / "views", cache=cache, runner=Runner(1))
     for family in families:
         out = work / family
         recipe = GeneratorRecipe(epochs=EVER, learning_rate=RATES[family], minutes=minutes)
@@ -80,75 +79,74 @@ def fit(cohort: Path, work: Path, minutes: float, name: str, families: list[str]
             recipe,
             conditions=("sbr",),
             settings=SETTINGS[family],
-            splits=splits,
             seed=SEED,
             grid_every=200,
             clock=time.process_time,
         )
         claim(out, places)
-        if not (out / "fit.json").is_file():
+        if not (out / FIT).is_file():
             fit_material(wanted, material, cohort, out)
         lineage = read_lineage(out)
-        request = Request(counts=shares(COUNT, lineage.parents), seed=SEED, fixed={})
-        sample(lineage, request, out / "made")
-        found.append(_family(lineage, material, out))
-        print(family, found[-1]["verdict"], flush=True)
+        sample(lineage, Request(counts=shares(COUNT, lineage.parents), seed=SEED, fixed={}), out / "made")
+        if not (out / JUDGED).is_file():
+            made = read_synthetic(out / "made")
+            told = judge(lineage, material, made, readers=readers.chosen(None, None))
+            judgement_page.write(told, shown(material, made, told), (out / JUDGED).parent)
+        print(out / JUDGED, flush=True)
+
+
+def collected(work: Path) -> dict[str, Any]:
+    """The figures of every family that is judged in `work`."""
+    found = [_family(work / name) for name in FAMILIES if (work / name / JUDGED).is_file()]
+    if len({(one["minutes"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
+        raise SystemExit(f"{work}: no family is judged, or not all on the same cohort, frame and time")
+    same = {key: found[0][key] for key in ("minutes", "frame", "frame_description", "simulated", "cohort_sha256")}
     return {
         "form": FORM,
-        "minutes": minutes,
-        "frame": name,
-        "frame_description": known.description,
-        "people": {"training": len(material.training.scans), "held_out": len(material.held_out.scans)},
-        "simulated": True,
+        **same,
         "machine": f"{platform.machine()}, one thread",
         "families": found,
         "software": provenance.software(),
     }
 
 
-def _family(lineage: Lineage, material: Material, out: Path) -> dict[str, Any]:
-    kept = out / "judged" / judgement_page.JUDGEMENT
-    if not kept.is_file():
-        made = read_synthetic(out / "made")
-        told = judge(lineage, material, made, readers=readers.chosen(None, None))
-        judgement_page.write(told, shown(material, made, told), out / "judged")
-    told = json.loads(kept.read_text(encoding="utf-8"))
+def _family(folder: Path) -> dict[str, Any]:
+    lineage, told = read_lineage(folder), json.loads((folder / JUDGED).read_text(encoding="utf-8"))
     training = lineage.generator().training
+    names = ("n", "frame", "frame_description", "simulated", "cameras", "features", "diversity", "by_class", "asked")
     return {
         "family": lineage.family,
+        "cohort_sha256": lineage.cohort_sha256,
+        "minutes": training["recipe"]["minutes"],
+        "settings": SETTINGS[lineage.family] | {"learning_rate": training["recipe"]["learning_rate"]},
         "epochs": training["epochs"],
-        "settings": SETTINGS[lineage.family] | {"learning_rate": RATES[lineage.family]},
         "seen": training["epochs"] * len(lineage.parents),
-        **{
-            name: told[name]
-            for name in ("n", "cameras", "features", "diversity", "by_class", "asked", "readers", "read_off", "verdict")
-        },
-        "quantities": [{k: one[k] for k in ("quantity", "wasserstein", "against")} for one in told["quantities"]],
-        "memorisation": {k: told["memorisation"][k] for k in ("sentences", "control")}
-        | {"verdict": told["memorisation"]["result"]["verdict"], "p": told["memorisation"]["result"]["p"]},
+        **{name: told[name] for name in (*names, "readers", "read_off", "verdict")},
+        "quantities": [{key: one[key] for key in ("quantity", "wasserstein", "against")} for one in told["quantities"]],
+        "memorisation": {key: told["memorisation"][key] for key in ("sentences", "control")}
+        | {key: told["memorisation"]["result"][key] for key in ("verdict", "p")},
     }
 
 
-def write_page(figures: dict[str, Any], page: Path = PAGE) -> None:
-    """Put the figures into the page, between its marks."""
-    text = page.read_text(encoding="utf-8")
-    provenance.write_text(page, with_figures(text, figures))
-
-
 def with_figures(page: str, figures: dict[str, Any]) -> str:
-    """The page with what stands between its marks made anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{tables(figures)}\n{END}{after}"
+    """The page with its figures made anew."""
+    return between(page, BEGIN, END, tables(figures))
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with `text` between these marks."""
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def tables(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    families, n = figures["families"], figures["people"]
+    families, n = figures["families"], figures["families"][0]["n"]
     cameras = families[0]["cameras"]
     head = (
-        f"{figures['minutes']:g} minutes of the processor ({figures['machine']}) each, learned from {n['training']} "
-        f"and judged by {n['held_out']} simulated people; {families[0]['n']['synthetic']} images of each, "
+        f"Processor time of each: {figures['minutes']:g} min ({figures['machine']}); learned from {n['training']} "
+        f"and judged by {n['held_out']} simulated people; {n['synthetic']} images of each, "
         f"{figures['frame_description']}. One training of each: differences between families are of these trainings. "
         "Ranges are of 95 %."
     )
@@ -171,7 +169,8 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _measured(one: dict[str, Any] | None, form: str = ".2f") -> str:
+def measured(one: dict[str, Any] | None, form: str = ".2f") -> str:
+    """Value and interval."""
     if one is None:
         return "-"
     return f"{one['value']:{form}} ({one['low']:{form}} to {one['high']:{form}})"
@@ -201,15 +200,15 @@ def _likeness(families: list[dict[str, Any]], number: int) -> str:
         told = one["features"][number]
         for name, title in judgement_page.FIGURES.items():
             against = told["against"][name]
-            value, floor, far = (_measured(against[key], ".3g") for key in ("value", "floor", "reference"))
+            value, floor, far = (measured(against[key], ".3g") for key in ("value", "floor", "reference"))
             p = f"{told['mmd']['p']:.3f}" if name == "mmd" else ""
-            rows.append([one["family"], title, value, floor, far, _measured(against["share"]), p])
+            rows.append([one["family"], title, value, floor, far, measured(against["share"]), p])
     return _table(["family", "figure", "half against synthetic", "floor", "two cameras", "share", "p"], rows)
 
 
 def _variety(families: list[dict[str, Any]]) -> str:
     rows = [
-        [one["family"], name, _measured(pair["synthetic"]["mean"], ".3f"), _measured(pair["real"]["mean"], ".3f")]
+        [one["family"], name, measured(pair["synthetic"]["mean"], ".3f"), measured(pair["real"]["mean"], ".3f")]
         for one in families
         for name, pair in one["diversity"].items()
         if name != "all"
@@ -222,16 +221,16 @@ def _numbers(families: list[dict[str, Any]]) -> str:
     rows = []
     for one in families:
         for told in one["by_class"]:
-            error = _measured(told.get("error"))
+            error = measured(told.get("error"))
             what, n = f"{titles[told['quantity']]}, {told['label']}", f"{told['n_synthetic']} and {told['n_real']}"
             rows.append([one["family"], what, "synthetic less real", error, "-", n])
         for told in one["quantities"]:
             against = told["against"]
-            value, floor = _measured(against["value"]), _measured(against["floor"])
-            far = _measured(against["reference"])
+            value, floor = measured(against["value"]), measured(against["floor"])
+            far = measured(against["reference"])
             rows.append([one["family"], titles[told["quantity"]], "Wasserstein", value, floor, far])
         if one["asked"]:
-            error, plain = _measured(one["asked"]["error"]), _measured(one["asked"]["class_mean"])
+            error, plain = measured(one["asked"]["error"]), measured(one["asked"]["class_mean"])
             plain, n = f"{plain} of class means", str(one["asked"]["n"])
             rows.append([one["family"], "ratio asked for", "mean absolute error", error, plain, n])
     return _table(["family", "number", "figure", "value", "floor or baseline", "two cameras, or n"], rows)
@@ -245,7 +244,7 @@ def _readers(families: list[dict[str, Any]]) -> str:
                 rows.append([one["family"], reader["id"], "-", f"not asked: {reader['why_not']}", "-"])
             for line in reader["classes"]:
                 told = [line[kind] for kind in ("synthetic", "held_out")]
-                cells = [f"{_measured(kind.get('abnormal'))} of {kind['n']}" for kind in told]
+                cells = [f"{measured(kind.get('abnormal'))} of {kind['n']}" for kind in told]
                 rows.append([one["family"], reader["id"], line["label"], *cells])
     return _table(["family", "reader", "class", "synthetic", "held out"], rows) if rows else "No reader is installed."
 
@@ -275,7 +274,9 @@ def _aims(families: list[dict[str, Any]]) -> str:
 def _reached(share: dict[str, float] | None) -> str:
     if share is None:
         return "cannot be said"
-    told = "reached" if share["value"] <= AIM else "MISSED"
+    if share["value"] > AIM:
+        return f"MISSED, {share['value']:.2f}"
+    told = "reached" if share["high"] <= AIM else f"the range is not (to {share['high']:.2f}), the value is"
     return f"{told}, {share['value']:.2f}"
 
 
@@ -292,21 +293,27 @@ def _agreement(asked: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Fit and record, or write the page of what is recorded."""
+    """Fit families, or write the page of what is recorded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    fitting = verbs.add_parser("fit", help="fit, draw and judge the families, and write the page")
+    fitting = verbs.add_parser("fit", help="fit, draw and judge families")
     fitting.add_argument("--cohort", type=Path, required=True)
     fitting.add_argument("--work", type=Path, required=True)
+    fitting.add_argument("--cache", type=Path, help="of registered scans; inside --work when omitted")
     fitting.add_argument("--minutes", type=float, default=4.0)
     fitting.add_argument("--frame", default="slab-64")
     fitting.add_argument("--families", default=",".join(FAMILIES))
-    verbs.add_parser("page", help="write the page anew of the recorded figures")
+    writing = verbs.add_parser("page", help="write the page of the recorded figures")
+    writing.add_argument("--work", type=Path, help="record the figures of this folder first")
     chosen = parser.parse_args()
     if chosen.verb == "fit":
-        found = fit(chosen.cohort, chosen.work, chosen.minutes, chosen.frame, chosen.families.split(","))
-        provenance.write_text(RESULTS, json.dumps(found, indent=1) + "\n")
-    write_page(json.loads(RESULTS.read_text(encoding="utf-8")))
+        cache = chosen.cache or chosen.work / "cache"
+        fit(chosen.cohort, chosen.work, cache, chosen.minutes, chosen.frame, chosen.families.split(","))
+        return
+    if chosen.work:
+        provenance.write_text(RESULTS, json.dumps(collected(chosen.work), indent=1) + "\n")
+    text = PAGE.read_text(encoding="utf-8")
+    provenance.write_text(PAGE, with_figures(text, json.loads(RESULTS.read_text(encoding="utf-8"))))
     print(PAGE)
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, nargs="*", default=[])
     parser.add_argument("--bundle", type=Path, help="new folder of the bundle")
     parser.add_argument("--encoder", default="tu-regnetx_002")
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--slices-per-epoch", type=int, default=1008)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16)

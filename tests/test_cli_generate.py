@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import dopascope.cli.app as program
 from dopascope.cohort import read_cohort
-from dopascope.cohort.splits import k_fold, write_splits
+from dopascope.cohort.splits import Place, k_fold, write_splits
 from dopascope.phantom import SITES
 from dopascope.simulate import Plan, parse_mix, run
 
@@ -43,9 +43,8 @@ def test_from_a_cohort_to_the_page(
     cohort = run(plan, shared / "generate-cohort", processes=1)
     splits = cohort.with_name("splits.tsv")
     write_splits(k_fold(read_cohort(cohort), 3, seed=1), splits)
-    named = [word for one in settings for word in ("--set", one)]
     fit = [
-        *("fit", "--cohort", cohort, "--family", family, "--condition", "sbr", "--condition", "age", *named),
+        *("fit", "--cohort", cohort, "--family", family, "--condition", "sbr", "--condition", "age", *_set(*settings)),
         *(
             "--splits",
             splits,
@@ -88,6 +87,41 @@ def test_from_a_cohort_to_the_page(
     assert not (out / "no").exists()
 
 
+def _set(*settings: str) -> list[str]:
+    return [word for one in settings for word in ("--set", one)]
+
+
+@pytest.mark.slow  # 60 scans are simulated and registered
+def test_a_generator_that_learned_twenty_images_by_heart_is_flagged_and_an_honest_one_is_not(
+    command: Any, tmp_path: Path
+) -> None:
+    """By heart: the decoder is told class, age and ratio, which name each person, and its code is worth nothing."""
+    cohort = run(Plan(subjects=60, seed=11, mix=parse_mix("healthy=.5,pd=.5"), ideal=False), tmp_path, processes=1)
+    scans = sorted(read_cohort(cohort), key=lambda scan: scan.name)
+    twenty, others = scans[:20], scans[20:]
+    splits = tmp_path / "splits.tsv"
+    sides = [("1", "train", twenty), ("1", "test", others), ("2", "train", others), ("2", "test", twenty)]
+    write_splits([Place(fold, role, one.name, str(one.person)) for fold, role, side in sides for one in side], splits)
+    shared = ("--cohort", cohort, "--cache", tmp_path / "cache", "--workers", 1)
+    kinds: dict[str, tuple[object, ...]] = {
+        "by-heart": ("--fold", 1, "--condition", "age", *_set("latent=1", "beta=1000", "drop=0"), "--epochs", 250),
+        "honest": ("--fold", 2, *_set("latent=4"), "--epochs", 15),
+    }
+    found = {}
+    for name, own in kinds.items():
+        fitted, made, judged = (tmp_path / f"{name}{ending}" for ending in ("", "-made", "-judged"))
+        words = (*_set("width=8"), "--condition", "sbr", "--batch", 10, "--learning-rate", 0.002, *own)
+        assert command("fit", *shared, "--splits", splits, *words, "--out", fitted).exit_code == 0
+        assert command("sample", fitted, "--count", 40, "--seed", 3, "--out", made).exit_code == 0
+        told = command("judge", made, "--generator", fitted, *shared, "--model", "none", "--out", judged, "--json")
+        assert told.exit_code == 0, told.output
+        found[name] = json.loads(told.stdout)["memorisation"]
+    assert found["by-heart"]["result"]["verdict"] == "memorises"
+    assert found["honest"]["result"]["verdict"] == "not shown"
+    assert found["honest"]["control"]["verdict"] == "memorises"
+    assert found["honest"]["control"]["named"] == found["honest"]["control"]["planted"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -102,6 +136,9 @@ def test_from_a_cohort_to_the_page(
         (["--class", "MSA"], "A class has no images to learn from."),
         (["--family", "gan", "--frame", "volume-32"], "2-D images"),
         (["--set", "halvings=7"], "halves an image"),
+        (["--preset", "s5"], "There is no such preset."),
+        (["--preset", "s4"], "not what the frame shows"),
+        (["--frame", "t1-slice", "--condition", "sbr"], "There is no such condition."),
     ],
 )
 def test_a_fit_that_cannot_be_meant_is_refused_before_a_scan_is_read(

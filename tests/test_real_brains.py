@@ -46,7 +46,9 @@ def test_masks_overlap_with_those_of_others(data_dir: Path, case: Case) -> None:
     assert dice(mask, truth) >= 0.90
     assert ndimage.label(mask)[1] == 1
     spacing = formats.load(data_dir / "t1_mri" / case.marked).grid.spacing_mm
-    assert ndimage.distance_transform_edt(~truth, sampling=spacing)[mask].max() < 25, "no sinus, eye or neck"
+    assert ndimage.distance_transform_edt(~truth, sampling=spacing)[mask].max() < 20, (
+        "no sinus, eye or neck"
+    )  # FreeSurfer cuts the stem earlier
 
 
 @pytest.mark.slow

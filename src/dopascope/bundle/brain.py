@@ -26,9 +26,6 @@ LOW_PERCENT, HIGH_PERCENT = 1.0, 99.5
 """Percentiles of the scan that become 0 and 1."""
 SHORTEST_MM: Final = 90.0
 """A plane whose slices are narrower shows too little of a head to be asked."""
-COARSE_MM: Final = 2.5
-COARSE_WEIGHT: Final = 0.4
-"""Weight of a plane whose slices were put together from slices so far apart."""
 THIN_MM: Final = 3.2
 """Bridges to other things that are thinner are cut."""
 BRIGHT_PERCENT: Final = 98.0
@@ -96,21 +93,19 @@ def find_brain(
     low, high = _grey_range(upright)
     small = np.clip((small - low) / (high - low), 0, 1.5).astype(np.float32)
     small[~field] = 0
-    total, weights, each = np.zeros(grid.shape, np.float32), 0.0, {}
+    total, each = np.zeros(grid.shape, np.float32), {}
     for axis, plane in enumerate(PLANES):
-        weight = _weight(upright.grid, field, axis, pixel_mm)
-        if weight == 0:
+        if not _wide(field, axis, pixel_mm):
             continue
         progress(plane)
         p = _plane(small, field, axis, ask)
         each[plane] = p > 0.5
-        total += weight * p
-        weights += weight
+        total += p
     if not each:
         raise _no_brain(
             "the field of view", f"{[round(n) for n in upright.grid.extent_mm]} mm", f">= {SHORTEST_MM:g} mm"
         )
-    p = total / weights
+    p = np.asarray(total / len(each), np.float32)
     found = _cleaned(p, pixel_mm)
     if not found.any():
         raise _no_brain("brain voxels", "none", "a brain")
@@ -223,13 +218,10 @@ def _grey_range(scan: Volume) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _weight(grid: Grid, field: Mask, axis: int, pixel_mm: float) -> float:
-    """Of a plane: none where its slices are too narrow, little where they were put together from distant ones."""
-    inner = [a for a in range(3) if a != axis]
-    widths = [field.any(axis=tuple(b for b in range(3) if b != a)).sum() * pixel_mm for a in inner]
-    if min(widths) < SHORTEST_MM:
-        return 0.0
-    return 1.0 if max(grid.spacing_mm[a] for a in inner) <= COARSE_MM else COARSE_WEIGHT
+def _wide(field: Mask, axis: int, pixel_mm: float) -> bool:
+    """Whether the slices of a plane show enough of a head."""
+    widths = [field.any(axis=tuple(b for b in range(3) if b != a)).sum() * pixel_mm for a in range(3) if a != axis]
+    return bool(min(widths) >= SHORTEST_MM)
 
 
 def _plane(small: Floats, field: Mask, axis: int, ask: Slicer) -> Floats:

@@ -122,7 +122,7 @@ def difference_to(bundle: Bundle, slab: NDArray[np.float32], wanted: Floats) -> 
     """
     present = slab_ratios(slab[None])[0]
     asked = np.asarray(wanted, np.float64)
-    difference = bundle.differences(slab[None], present[None], asked[None])[0]
+    difference: NDArray[np.float32] = bundle.differences(slab[None], present[None], asked[None])[0]
     for _ in range(ASKED_AGAIN):
         missed = wanted - slab_ratios((slab + difference)[None])[0]
         asked = np.where(wanted == present, present, asked + missed)

@@ -40,11 +40,13 @@ def quantities(
             reference=None if far is None else (far[0][name], far[1][name]),
             people=material.held_out.people,
         )
-        distance = figures.wasserstein(real[name], made[name])
+        distance = figures.wasserstein(real[name], made[name]).as_dict()
+        if not np.isfinite(distance["in_sd"]):  # real images that are all the same have no spread
+            distance["in_sd"] = None
         found.append(
             {
                 "quantity": name,
-                "wasserstein": distance.as_dict(),
+                "wasserstein": distance,
                 "against": against.as_dict(),
                 "real": real[name].tolist(),
                 "synthetic": made[name].tolist(),

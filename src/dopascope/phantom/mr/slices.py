@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,7 @@ def _bend(world: Floats, rng: Rng) -> Floats:
     return np.asarray(between @ rows, np.float32)
 
 
-def _between(knots: NDArray[np.int_], size: int) -> Floats:
+def _between(knots: NDArray[Any], size: int) -> Floats:
     """Weights (size, knots) of linear interpolation."""
     return np.stack([np.interp(np.arange(size), knots, row) for row in np.eye(len(knots))], 1).astype(np.float32)
 

@@ -1,0 +1,200 @@
+"""S1's claim where data is scarce: do synthetic images help a classifier more than the same scans shown again?
+
+    python release/s1_claim.py run --cohort COHORT --work DIR [--sizes 50,100,200] [--arms cvae,rflow] [--seeds 1,2,3]
+    python release/s1_claim.py page --work DIR              # record what is there, and write docs/generators.md
+
+Plan `s1` on so many people that each of five folds is learned from `size` of them. Every arm has the folds and seeds of
+its matched null, `repeated`: as many extra images, so as many steps, but nothing new. The difference is paired over
+people. Resumable: runs that are whole are kept, others go on. Figures go to release/results/s1_claim.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from dopascope import provenance
+from dopascope.batch.drive import Runner
+from dopascope.cohort import CohortScan, read_cohort
+from dopascope.report.study_compare import compare_runs
+from dopascope.study import changed, load
+from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
+from dopascope.study.run import run_study
+from generators import PAGE, between, measured
+
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = ROOT / "release" / "results" / "s1_claim.json"
+BEGIN, END = "<!-- claim:begin -->", "<!-- claim:end -->"
+FORM: Final = "dopascope.s1-claim/1"
+NULL: Final = "repeated"
+FOLDS: Final = 5
+KEPT: Final = ("figure", "value", "low", "high", "p")
+
+
+def plan_of(arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs: int | None) -> Plan:
+    """`s1` without first weights of photographs, with this arm's extra images and these seeds."""
+    extra: dict[str, Any] = {"source": arm}
+    if generator_epochs is not None and arm != NULL:
+        extra["epochs"] = generator_epochs
+    plan = changed(load("s1"), weights="none", epochs=epochs, extra=extra)
+    members = [
+        one.model_copy(update={"seeds": list(seeds)}) if isinstance(one, NetworkMember) else one for one in plan.members
+    ]
+    return parse(to_toml(plan.model_copy(update={"members": members})), where=f"s1 with {arm}")
+
+
+def chosen(scans: Sequence[CohortScan], size: int) -> list[CohortScan]:
+    """So many people that four of five folds are `size`, labels in turn, the first of the table.
+
+    Raises:
+        SystemExit: the cohort has too few.
+    """
+    by_label: dict[str, list[CohortScan]] = {}
+    for scan in sorted(scans, key=lambda one: one.name):
+        by_label.setdefault(str(scan.label), []).append(scan)
+    wanted = -(-size * FOLDS // (FOLDS - 1))
+    found: list[CohortScan] = []
+    while len(found) < wanted and any(by_label.values()):
+        found += [left.pop(0) for left in by_label.values() if left][: wanted - len(found)]
+    if len(found) < wanted:
+        raise SystemExit(f"size {size}: the cohort has {len(found)} scans, {wanted} are needed")
+    return found
+
+
+def table_of(cohort: Path, scans: Sequence[CohortScan], out: Path) -> Path:
+    """A cohort table of these scans alone."""
+    with cohort.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream, delimiter="\t")
+        kept = {scan.name for scan in scans}
+        rows = [row for row in reader if row["scan_id"] in kept]
+        names = list(reader.fieldnames or ())
+    for row in rows:
+        row["path"] = os.path.relpath(cohort.parent / row["path"], out.parent)
+    stream_out = io.StringIO()
+    writer = csv.DictWriter(stream_out, names, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    provenance.write_text(out, stream_out.getvalue())
+    return out
+
+
+def run(told: argparse.Namespace) -> None:
+    """Every arm at every size, the null first."""
+    scans = read_cohort(told.cohort)
+    for size in _whole(told.sizes):
+        folder = told.work / f"size-{size:04d}"
+        provenance.check_writable(folder)
+        table = table_of(told.cohort, chosen(scans, size), folder / "cohort.tsv")
+        for arm in (NULL, *told.arms.split(",")):
+            plan = plan_of(arm, _whole(told.seeds), told.epochs, told.generator_epochs)
+            out = folder / arm
+            if not (out / "metrics.json").is_file():
+                run_study(
+                    plan, table, out, resume=out.is_dir(), cache=told.cache or told.work / "cache", runner=Runner(1)
+                )
+            print(out, flush=True)
+
+
+def collected(work: Path) -> dict[str, Any]:
+    """The comparison of every arm that is there with its null."""
+    found = []
+    for folder in sorted(work.glob("size-*")):
+        null = folder / NULL
+        arms = [one for one in sorted(folder.iterdir()) if (one / "metrics.json").is_file() and one != null]
+        for arm in arms if (null / "metrics.json").is_file() else ():
+            told = compare_runs([arm, null])
+            member = parse((arm / "plan.toml").read_text(encoding="utf-8"), where=str(arm)).members[0]
+            assert isinstance(member, NetworkMember)
+            assert member.extra is not None
+            found.append(
+                {
+                    "size": int(folder.name.removeprefix("size-")),
+                    "arm": arm.name,
+                    "scans": told["scans"],
+                    "same_folds": told["same_folds"],
+                    "seeds": member.seeds,
+                    "epochs": member.training.epochs,
+                    "generator_epochs": member.extra.epochs,
+                    "runs": {Path(name).name: figures for name, figures in told["runs"].items()},
+                    "differences": [{key: one[key] for key in KEPT} for one in told["differences"]],
+                }
+            )
+    return {"form": FORM, "found": found, "software": provenance.software()}
+
+
+def with_claim(page: str, figures: dict[str, Any]) -> str:
+    """The page with its comparison made anew."""
+    return between(page, BEGIN, END, told_of(figures))
+
+
+def told_of(figures: dict[str, Any]) -> str:
+    """The figures as Markdown, as they are."""
+    if not figures["found"]:
+        return "Not run: nothing is said.\n"
+    lines = [
+        "| learned from | extra images | n | AUROC with | of the null | difference (95 %), p | of log loss | seeds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in figures["found"]:
+        gain = {told["figure"]: told for told in one["differences"]}
+        with_, null = (measured(one["runs"][name]["auroc"], ".3f") for name in (one["arm"], NULL))
+        auroc = f"{measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
+        loss = measured(gain["log_loss"], "+.3f")
+        cells = [one["size"], one["arm"], one["scans"], with_, null, auroc, loss, len(one["seeds"])]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    shown = [_verdict(one) for one in figures["found"]]
+    settings = sorted({(one["epochs"], one["generator_epochs"]) for one in figures["found"]})
+    how = "; ".join(f"{epochs} epochs, generators {more}" for epochs, more in settings)
+    about = f"Simulated people; ResNet18 from random weights, {how}; 15 % of what is learned from is watched instead."
+    return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    gain = next(told for told in one["differences"] if told["figure"] == "auroc")
+    if gain["low"] > 0:
+        said = "a gain is shown"
+    elif gain["high"] < 0:
+        said = "a LOSS is shown"
+    else:
+        said = "no gain is shown"
+    return f"Learned from {one['size']}, {one['arm']}: {said}."
+
+
+def _whole(text: str) -> list[int]:
+    return [int(one) for one in text.split(",")]
+
+
+def main() -> None:
+    """Run arms, or write the page of what is recorded."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    running = verbs.add_parser("run", help="train and test every arm; run again to go on")
+    running.add_argument("--cohort", type=Path, required=True)
+    running.add_argument("--work", type=Path, required=True)
+    running.add_argument("--cache", type=Path, help="of registered scans; inside --work when omitted")
+    running.add_argument("--sizes", default="50,100,200")
+    running.add_argument("--arms", default="cvae")
+    running.add_argument("--seeds", default="1,2,3")
+    running.add_argument("--epochs", type=int)
+    running.add_argument("--generator-epochs", type=int)
+    writing = verbs.add_parser("page", help="write the page of the recorded figures")
+    writing.add_argument("--work", type=Path, help="record the figures of this folder first")
+    told = parser.parse_args()
+    if told.verb == "run":
+        run(told)
+        return
+    if told.work:
+        provenance.write_text(RESULTS, json.dumps(collected(told.work), indent=1) + "\n")
+    text = PAGE.read_text(encoding="utf-8")
+    provenance.write_text(PAGE, with_claim(text, json.loads(RESULTS.read_text(encoding="utf-8"))))
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
