@@ -65,6 +65,20 @@ def test_json_on_stdout_is_the_reading_alone(run, scan: Path) -> None:  # type: 
     assert json.loads(done.stdout)["schema"] == "dopascope.reading/2"
 
 
+def test_a_simulation_is_shown_as_one_and_its_absence_is_told(run, scan: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = run("read", scan, "--counterfactual", "normal", "--age", 70, "--no-evidence", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert "Simulated" in done.stdout
+    assert "no evidence" in done.stdout
+    assert (tmp_path / "out" / "counterfactual.png").is_file()
+    jsonschema.validate(json.loads((tmp_path / "out" / "reading.json").read_text()), json_schema())
+    young = run("read", scan, "--counterfactual", "normal", "--age", 12, "--no-evidence", "--out", tmp_path / "young")
+    assert "No counterfactual: Normal ratios are known for" in young.stderr
+    wrong = run("read", scan, "--counterfactual", "younger", "--out", tmp_path / "wrong")
+    assert wrong.exit_code == 2
+    assert "found    younger" in wrong.stderr
+
+
 def test_a_refused_scan_is_reported_with_exit_code_4(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     import numpy as np
 

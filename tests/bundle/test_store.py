@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dopascope.bundle import Bundle, default_readers, fetch, store
+from dopascope.bundle.editor import SHIPPED_EDITOR
 from dopascope.bundle.segmenter import SHIPPED_SEGMENTER
 from dopascope.errors import BundleError, UsageError
 
@@ -133,7 +134,7 @@ def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
     assert store.default_models_dir() == tmp_path / "dopascope" / "models"
-    assert [one.id for one in store.list_models()] == [SHIPPED_SEGMENTER, store.SHIPPED_READER]
+    assert [one.id for one in store.list_models()] == [SHIPPED_SEGMENTER, store.SHIPPED_READER, SHIPPED_EDITOR]
 
 
 def rezipped(source: Path, target: Path, change: Callable[[zipfile.ZipFile, dict[str, bytes]], None]) -> Path:

@@ -31,7 +31,8 @@ def test_three_files_with_their_names_and_the_maps(examination: Examination, tmp
     made = report.write(examination, tmp_path / "new" / "folder")
     assert report.FORMATS.items() <= {name: path.name for name, path in made.items()}.items()
     assert {one.name for one in (tmp_path / "new" / "folder").iterdir()} == {path.name for path in made.values()}
-    maps = {part.file for part in examination.reading.maps}
+    simulated = examination.reading.counterfactual
+    maps = {part.file for part in examination.reading.maps} | ({simulated.file} if simulated else set())
     assert {path.name for path in made.values()} == set(report.FORMATS.values()) | maps
     assert made["pdf"].read_bytes().startswith(b"%PDF-")
     assert made["html"].read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -75,7 +76,7 @@ def test_a_full_disk_leaves_the_old_files_and_no_half_ones(
     with files_no_longer_than(100_000), pytest.raises(DopascopeError) as caught:
         report.write(examinations["reduced"], tmp_path)
     assert caught.value.fix
-    assert caught.value.where.endswith(("report.pdf", ".nii.gz"))
+    assert caught.value.where.endswith(("report.pdf", ".nii.gz", ".png"))
     assert set(report.FORMATS.values()) <= {one.name for one in tmp_path.iterdir()}
     assert not [one.name for one in tmp_path.iterdir() if one.name.startswith(".")]
     assert {name: (tmp_path / name).read_bytes() for name in report.FORMATS.values()} == before
