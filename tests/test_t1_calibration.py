@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import t1_calibration
+import t1_studies
 from dopascope.cohort import leaks
 from dopascope.cohort.splits import Place
 from dopascope.score import Estimate
 
 
+def recorded(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def test_the_page_is_made_from_the_figures() -> None:
-    figures = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))
-    assert t1_calibration.PAGE.read_text(encoding="utf-8") == t1_calibration.page(figures)
+    wanted = t1_calibration.page(recorded(t1_calibration.RESULTS), recorded(t1_calibration.WALK))
+    assert t1_calibration.PAGE.read_text(encoding="utf-8") == wanted
+
+
+def test_the_walk_ran_both_presets_beside_their_matched_nulls() -> None:
+    """Every command of the page is one that the script runs today."""
+    walk = recorded(t1_calibration.WALK)
+    assert [one["words"] for one in walk["steps"]] == list(t1_studies.STEPS)
+    for name, null, of in (("s5", "grey", "pseudocolour"), ("s2", "scratch", "stand-in")):
+        told = walk["studies"][name]
+        assert [(one["null"], one["of"]) for one in told["matched_nulls"]] == [(null, of)]
+        assert {"answer", null, "majority", "volumes-logistic"} == set(told["readers"])
 
 
 def test_the_recorded_intervals_hold_one_half_as_often_as_they_should() -> None:
     """Those of a held-out test, and those of folds that allow for what their models share; not those that do not."""
-    null = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))["null"]
+    null = recorded(t1_calibration.RESULTS)["null"]
     assert null["seeds"] == 200
     for name in ("allowing_for_folds", "held_out"):
         assert 0.90 <= null[name]["hold_half"] <= 0.98, name

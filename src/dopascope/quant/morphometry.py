@@ -29,7 +29,7 @@ from dopascope.space.orient import canonical
 from dopascope.space.template import FWHM_PER_SIGMA
 from dopascope.volume import Grid, LabelMap, Volume
 
-METHOD: Final = "template-local-affine-1"
+METHOD: Final = "template-local-affine-2"
 """Changes whenever the same scan could be measured otherwise."""
 FORM: Final = "dopascope.morphometry/1"
 SUMS: Final = {name: (f"{name}_left", f"{name}_right") for name in ("caudate", "putamen")}
