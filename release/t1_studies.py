@@ -20,13 +20,14 @@ from typing import Any, Final
 
 import t1_calibration
 from dopascope import provenance
+from dopascope.study.run import DEFAULT_CACHE
 
 STEPS: Final = (
     "simulate --modality t1 --subjects 80 --seed 4 --spacing 4 --mix healthy=.27,pd=.27,et=.23,atypical=.23 --out t1",
     "study run s5 --cohort t1/cohort.tsv --epochs 8 --out runs/s5",
     "simulate --modality t1 --subjects 24 --seed 77 --spacing 4 --out other",
-    "study pretrain other/cohort.tsv --epochs 6 --out weights/stand-in-resnet3d-18.npz",
-    "study run s2 --cohort t1/cohort.tsv --epochs 2 --weights-dir weights --out runs/s2",
+    "study pretrain other/cohort.tsv --epochs 2 --out weights/stand-in-resnet3d-18.npz",
+    "study run s2 --cohort t1/cohort.tsv --epochs 1 --weights-dir weights --out runs/s2",
 )
 """Words behind `dopascope`."""
 STUDIES: Final = ("s5", "s2")
@@ -60,7 +61,9 @@ def main() -> None:
 
 
 def step(words: str, folder: Path) -> dict[str, Any]:
-    """Run one command in `folder`: what it said, and CPU seconds of it and its workers."""
+    """Run one command in `folder`: what it said, CPU seconds of it and its workers, and how much was there before."""
+    out = folder / words.rpartition("--out ")[2]
+    registered = sum(1 for _ in out.with_name(DEFAULT_CACHE).glob("??/*"))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "dopascope", *shlex.split(words)],
@@ -74,7 +77,13 @@ def step(words: str, folder: Path) -> dict[str, Any]:
     if done.returncode:
         sys.exit(f"{words}\n{done.stderr}{done.stdout}")
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"words": words, "cpu_seconds": round(seconds), "said": told(done.stderr), "answer": told(done.stdout, ())}
+    return {
+        "words": words,
+        "cpu_seconds": round(seconds),
+        "registered_before": registered,
+        "said": told(done.stderr),
+        "answer": told(done.stdout, ()),
+    }
 
 
 def told(text: str, beginnings: tuple[str, ...] = SAID) -> list[str]:
