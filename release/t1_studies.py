@@ -24,14 +24,16 @@ from dopascope.study.run import DEFAULT_CACHE
 
 STEPS: Final = (
     "simulate --modality t1 --subjects 80 --seed 4 --spacing 4 --mix healthy=.27,pd=.27,et=.23,atypical=.23 --out t1",
-    "study run s5 --cohort t1/cohort.tsv --epochs 8 --out runs/s5",
     "simulate --modality t1 --subjects 24 --seed 77 --spacing 4 --out other",
     "study pretrain other/cohort.tsv --epochs 2 --out weights/stand-in-resnet3d-18.npz",
+    "study run s5 --cohort t1/cohort.tsv --epochs 8 --out runs/s5",
     "study run s2 --cohort t1/cohort.tsv --epochs 1 --weights-dir weights --out runs/s2",
 )
 """Words behind `dopascope`."""
 STUDIES: Final = ("s5", "s2")
 NOWHERE: Final = "http://127.0.0.1:9"
+ENDED: Final = (0, 3)
+"""Exit codes of a step that was done; 3 where some scans could not be used, as `failed` tells."""
 SAID: Final = ("ASSUMED", "Warning", "WARNING")
 """How lines of talk begin that belong to the answer; others tell how far it is."""
 
@@ -48,16 +50,23 @@ def main() -> None:
     for words in STEPS[len(steps) :]:
         steps.append(step(words, chosen.work))
         provenance.write_text(known, json.dumps(steps, indent=2) + "\n")
+        write(steps, chosen.work, chosen.out, chosen.page)
+    write(steps, chosen.work, chosen.out, chosen.page)
+    print(chosen.page)
+
+
+def write(steps: list[dict[str, Any]], work: Path, out: Path, page: Path) -> None:
+    """The record of the steps that were done, and the page."""
+    done = [name for name in STUDIES if any(one["words"].startswith(f"study run {name} ") for one in steps)]
     found = {
         "form": "dopascope.t1-walk/1",
         "steps": steps,
-        "studies": {name: figures(chosen.work / "runs" / name) for name in STUDIES},
+        "studies": {name: figures(work / "runs" / name) for name in done},
         "software": provenance.software(),
     }
-    provenance.write_text(chosen.out, json.dumps(found, indent=2) + "\n")
+    provenance.write_text(out, json.dumps(found, indent=2) + "\n")
     calibration = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))
-    provenance.write_text(chosen.page, t1_calibration.page(calibration, found))
-    print(chosen.page)
+    provenance.write_text(page, t1_calibration.page(calibration, found))
 
 
 def step(words: str, folder: Path) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def step(words: str, folder: Path) -> dict[str, Any]:
         check=False,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
+    if done.returncode not in ENDED:
         sys.exit(f"{words}\n{done.stderr}{done.stdout}")
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
@@ -99,6 +108,7 @@ def figures(run: Path) -> dict[str, Any]:
     nulls = metrics["matched_nulls"]
     return {
         "people": metrics["people"],
+        "failed": metrics["failed"],
         "positive": metrics["positive"],
         "readers": {name: {one: reader[one] for one in kept if one in reader} for name, reader in readers.items()},
         "matched_nulls": nulls,
