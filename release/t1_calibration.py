@@ -37,6 +37,8 @@ from dopascope.volume import Volume
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "t1_calibration.json"
+WALK: Final = ROOT / "release" / "results" / "t1_studies.json"
+"""Of `release/t1_studies.py`, whose figures stand on the same page."""
 TEMPLATE: Final = "t1_studies.md.j2"
 PAGE: Final = ROOT / "docs" / "t1_studies.md"
 SEEDS: Final = 200
@@ -99,7 +101,7 @@ def main() -> None:
     }
     found["cpu_seconds"] = round(time.process_time() - started)
     provenance.write_text(chosen.out, json.dumps(found, indent=2) + "\n")
-    provenance.write_text(chosen.page, page(found))
+    provenance.write_text(chosen.page, page(found, json.loads(WALK.read_text(encoding="utf-8"))))
     print(chosen.page)
 
 
@@ -277,8 +279,8 @@ def _nearest(
     return p
 
 
-def page(found: dict[str, Any]) -> str:
-    """`docs/t1_studies.md`."""
+def page(found: dict[str, Any], walk: dict[str, Any]) -> str:
+    """`docs/t1_studies.md`, of these figures and those of the walk-through."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).parent)
@@ -292,7 +294,9 @@ def page(found: dict[str, Any]) -> str:
             for one in [found["null"][name]]
         ],
         splits=[(f"{what} dealt", found["leak"][f"{what}_dealt"]) for what in ("slices", "people")],
+        walk=walk,
         share=lambda value: f"{value:.1%}",
+        figure=lambda one: f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})",
     )
     return text
 

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 import t1_calibration
+import t1_studies
 from dopascope.cohort import leaks
 from dopascope.cohort.splits import Place
 from dopascope.score import Estimate
 
 
+def recorded(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 def test_the_page_is_made_from_the_figures() -> None:
-    figures = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))
-    assert t1_calibration.PAGE.read_text(encoding="utf-8") == t1_calibration.page(figures)
+    wanted = t1_calibration.page(recorded(t1_calibration.RESULTS), recorded(t1_calibration.WALK))
+    assert t1_calibration.PAGE.read_text(encoding="utf-8") == wanted
+
+
+def test_the_walk_stands_beside_matched_nulls() -> None:
+    """Commands are those that the script runs today, in its order; each study has its null and the baselines."""
+    walk = recorded(t1_calibration.WALK)
+    words = [one["words"] for one in walk["steps"]]
+    assert words == list(t1_studies.STEPS[: len(words)])
+    assert list(walk["studies"]) == [name for name in t1_studies.STUDIES if f"study run {name} " in "\n".join(words)]
+    expected = {"s5": ("grey", "pseudocolour"), "s2": ("scratch", "stand-in")}
+    for name, told in walk["studies"].items():
+        assert [(one["null"], one["of"]) for one in told["matched_nulls"]] == [expected[name]]
+        assert {"answer", expected[name][0], "majority", "volumes-logistic"} == set(told["readers"])
 
 
 def test_the_recorded_intervals_hold_one_half_as_often_as_they_should() -> None:
     """Those of a held-out test, and those of folds that allow for what their models share; not those that do not."""
-    null = json.loads(t1_calibration.RESULTS.read_text(encoding="utf-8"))["null"]
+    null = recorded(t1_calibration.RESULTS)["null"]
     assert null["seeds"] == 200
     for name in ("allowing_for_folds", "held_out"):
         assert 0.90 <= null[name]["hold_half"] <= 0.98, name

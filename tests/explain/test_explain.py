@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from dopascope import phantom, space
+from dopascope.batch.viewing import T1_REFERENCES
 from dopascope.errors import UsageError
-from dopascope.explain import METHODS, explain, randomised
+from dopascope.explain import METHODS, Picture, explain, picture, randomised
 from dopascope.explain.lift import lift
 from dopascope.explain.maps import attribution
 from dopascope.learn.fit import Examples, Standardised, fit
@@ -44,7 +47,7 @@ def spot() -> torch.Tensor:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_reason_is_found_where_it_was_put(taught: Standardised, method: str) -> None:
-    found = attribution(taught, "slab", spot(), method)[0, 0].abs()
+    found = attribution(taught, "slab", Picture.of(spot()), method)[0, 0].abs()
     near = torch.zeros(72, 72, dtype=torch.bool)
     near[4:28, 42:66] = True
     share = float(found[near].sum() / found.sum())
@@ -53,12 +56,10 @@ def test_the_reason_is_found_where_it_was_put(taught: Standardised, method: str)
 
 def test_integrated_gradients_add_up_to_the_answer(taught: Standardised) -> None:
     """Completeness: the map's sum is the logit less that of the background."""
-    from dopascope.explain.maps import _background
-
-    image = spot()
-    total = float(attribution(taught, "slab", image, "integrated-gradients").sum())
+    shown = Picture.of(spot())
+    total = float(attribution(taught, "slab", shown, "integrated-gradients").sum())
     with torch.inference_mode():
-        difference = taught.eval()(image)[0, 0] - taught(_background(image))[0, 0]
+        difference = taught.eval()(shown.image)[0, 0] - taught(shown.background)[0, 0]
     assert total == pytest.approx(float(difference), rel=0.05)
 
 
@@ -81,7 +82,7 @@ def test_grad_cam_is_monais() -> None:
             return (said * self.net(x))[:, None]
 
     theirs = GradCAM(Said(), "net.net.backbone.layer4", postprocessing=lambda x: x)(image, class_idx=0)[0, 0]
-    ours = attribution(net, "resnet18", image, "grad-cam")[0, 0]
+    ours = attribution(net, "resnet18", Picture.of(image), "grad-cam")[0, 0]
     assert float(ours.max()) > 0
     assert np.corrcoef(ours.numpy().ravel(), theirs.detach().numpy().ravel())[0, 1] > 0.99
 
@@ -94,13 +95,13 @@ def test_every_kind_of_network_has_every_map(name: str, method: str) -> None:
     torch.manual_seed(1)
     net = Standardised(create(name), channels, len(shape))
     image = torch.rand(1, channels, *shape)
-    found = attribution(net, name, image, method)
+    found = attribution(net, name, Picture.of(image), method)
     assert found.shape == image.shape
     assert torch.isfinite(found).all()
 
 
 @pytest.mark.parametrize(
-    "view", ["slab_12mm", "slabs_8mm", "rgb_slices", "striatal_slices", "volume_4mm", "volume_2mm"]
+    "view", ["slab_12mm", "slabs_8mm", "rgb_slices", "striatal_slice", "striatal_slices", "volume_4mm", "volume_2mm"]
 )
 def test_lifting_undoes_the_view(view: str) -> None:
     """A map that is the view of a volume lies, lifted, where the view was taken."""
@@ -147,15 +148,68 @@ def test_a_map_lies_on_the_scans_own_grid(taught: Standardised) -> None:
 def test_a_map_of_the_image_alone_is_found_out(taught: Standardised, monkeypatch: pytest.MonkeyPatch) -> None:
     from dopascope.explain import sanity
 
-    image = spot() + 0.1 * torch.rand(1, 1, 72, 72, generator=torch.Generator().manual_seed(1))
-    assert randomised(taught, "slab", image, "grad-cam").passed
-    monkeypatch.setattr(sanity, "attribution", lambda _net, _name, image, _method: image)
-    said = randomised(taught, "slab", image, "occlusion")
+    shown = Picture.of(spot() + 0.1 * torch.rand(1, 1, 72, 72, generator=torch.Generator().manual_seed(1)))
+    assert randomised(taught, "slab", shown, "grad-cam").passed
+    monkeypatch.setattr(sanity, "attribution", lambda _net, _name, shown, _method: shown.image)
+    said = randomised(taught, "slab", shown, "occlusion")
     assert said.correlation == pytest.approx(1.0)
     assert not said.passed
 
 
+class Weighted(nn.Module):
+    """Answers the weighted sum of its image."""
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * self.weights).flatten(1).sum(1)
+
+
+def brain() -> Volume:
+    """On the MNI grid, as studies of T1 see it: values about 4 in a ball, 0 around it, a bright spot in slice 38."""
+    world = MNI_2MM.to_world(np.moveaxis(np.indices(MNI_2MM.shape), 0, -1)) - np.array([0.0, -15.0, 5.0])
+    data = np.where((world**2).sum(-1) < 60**2, 4 + 0.02 * world[..., 1], 0)
+    data[50:54, 60:64, 38] = 7
+    return Volume(data.astype(np.float32), MNI_2MM)
+
+
+@pytest.mark.parametrize("colour", ["grey", "pseudocolour"])
+def test_a_slice_in_colour_has_one_map(colour: Literal["grey", "pseudocolour"]) -> None:
+    """Integrated gradients of its channels add up to the answer; what covers it is a colour that it has."""
+    sight = Sight("striatal_slice", ("zscore_brain",), 8.0, colour=colour)
+    shown = picture(sight, brain(), T1_REFERENCES)
+    colours = {tuple(one) for one in shown.image[0].flatten(1).T.tolist()}
+    assert {tuple(one) for one in shown.background[0].flatten(1).T.tolist()} < colours
+    net = Standardised(Weighted(torch.randn(3, 91, 109, generator=torch.Generator().manual_seed(1))), 3, 2)
+    found = explain(net, "slab-classes", sight, brain(), "integrated-gradients", references=T1_REFERENCES)
+    difference = float(net(shown.image) - net(shown.background))
+    assert float(found.on_mni.sum(dtype=np.float64)) == pytest.approx(difference, rel=1e-3)
+    assert not found.on_mni[:, :, np.arange(91) != 38].any()
+    spotted = Standardised(Weighted((shown.image > shown.image.mean()).float()), 3, 2)
+    covered = explain(spotted, "slab-classes", sight, brain(), "occlusion", references=T1_REFERENCES)
+    assert "14 mm" in covered.meaning
+    place = np.unravel_index(np.abs(covered.on_mni).argmax(), MNI_2MM.shape)
+    assert np.abs(np.array(place) - (51, 61, 38)).max() <= 7
+
+
+def test_a_volume_is_covered_by_large_patches() -> None:
+    weights = torch.zeros(1, 45, 54, 45)
+    weights[0, 20:22, 30:32, 15:17] = 1
+    net = Standardised(Weighted(weights), 1, 3)
+    sight = Sight("volume_4mm", ("zscore_brain",), 8.0)
+    found = explain(net, "resnet3d-18", sight, brain(), "occlusion", references=T1_REFERENCES)
+    assert "28 mm" in found.meaning
+    low, high = (edge(np.argwhere(found.on_mni), axis=0) for edge in (np.min, np.max))
+    assert (high - low + 1 <= 2 * 2 * 7).all()
+    assert (low <= np.array([41, 61, 31])).all()
+    assert (high >= np.array([44, 64, 34])).all()
+
+
 def test_a_backbone_of_timm_has_no_layer_of_its_own() -> None:
     with pytest.raises(UsageError, match="no layer") as caught:
-        attribution(Standardised(nn.Identity(), 3, 2), "timm:resnet18", torch.rand(1, 3, 91, 109), "grad-cam")
+        attribution(
+            Standardised(nn.Identity(), 3, 2), "timm:resnet18", Picture.of(torch.rand(1, 3, 91, 109)), "grad-cam"
+        )
     assert "occlusion" in caught.value.expected

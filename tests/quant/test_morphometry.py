@@ -115,7 +115,7 @@ def test_a_midbrain_that_is_smaller_is_measured_smaller() -> None:
     apart = {name: logs[1.0][name] - logs[0.0][name] for name in logs[0.0]}
     # Each fit is held near the whole brain's, so that a loss is seen, and seen smaller than it is.
     for name, left in (("midbrain", 0.75), ("pons", 0.82)):
-        assert 0.3 < apart[name] / np.log(left) < 1.1, name
+        assert 0.6 < apart[name] / np.log(left) < 1.1, name
     assert abs(apart["putamen"]) < 0.06
 
 

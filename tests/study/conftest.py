@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import dopascope.cli.app as program
 from dopascope.phantom import SITES
 from dopascope.simulate import Plan, parse_mix, run
 
@@ -24,3 +28,15 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all runs here keep their registered scans."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`dopascope study` with these words."""
+
+    def go(*arguments: object) -> Any:
+        words = ["study", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", ["dopascope", *words])
+        return CliRunner().invoke(program.app, words)
+
+    return go

@@ -16,6 +16,7 @@ from dopascope import formats, space
 from dopascope.bundle import Bundle
 from dopascope.convert.study_bundle import Named, bundle_of_run
 from dopascope.errors import UnsuitableError, UsageError
+from dopascope.explain import picture
 from dopascope.report import study as page
 from dopascope.study.answer import p_of
 from dopascope.study.plan import parse
@@ -95,7 +96,7 @@ def test_a_bundle_answers_as_the_runs_networks_do(graded: Path, simulated: Path,
         scan = formats.load(simulated.parent / row["path"])
         placed = space.normalise(scan, space.register(scan))
         said = bundle.predict(placed)
-        answers = [classify.logits_and_grades(one.net, one.image(placed)) for one in nets]
+        answers = [classify.logits_and_grades(one.net, picture(one.sight, placed).image) for one in nets]
         p = p_of(np.array([np.mean([logits[0] for logits, _ in answers])]))
         fitted = told["calibration"]
         expected = 1 / (1 + np.exp(-(fitted["a"] * np.log(p / (1 - p)) + fitted["c"])))

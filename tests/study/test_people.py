@@ -73,14 +73,29 @@ def test_labels_that_cannot_be_meant(scans: list[CohortScan], where: str, found:
     assert caught.value.fix
 
 
+def test_too_few_people_of_a_class_are_counted() -> None:
+    """One of each class for every fold, of classes that networks tell apart too; scans of one person are one."""
+    with pytest.raises(UnsuitableError, match="too few people") as caught:
+        folds(chosen(cohort(20, 2), LABELS), plan(folds=4))
+    assert caught.value.where == "column label: control"
+    assert "PD 20, control 2" in caught.value.found
+    assert caught.value.expected.startswith("4 people")
+    twice = [scan(f"b{n}", "control", f"p{n // 2}") for n in range(6)]
+    with pytest.raises(UnsuitableError, match="too few people"):
+        folds(chosen([*cohort(20, 0), *twice], LABELS), plan(folds=4))
+    s5 = load("s5")
+    three = [*cohort(5, 5), *(scan(f"c{n}", "ET") for n in range(5))]
+    assert len(folds(chosen(three, s5.labels), s5)[0]) == 5
+    with pytest.raises(UnsuitableError, match="too few people") as caught:
+        folds(chosen(three[1:-1], s5.labels), s5)
+    assert caught.value.where == "column label: PD, ET"
+    assert "PD 4, ET 4, unclear 5" in caught.value.found
+
+
 def test_a_fold_without_a_class_is_named() -> None:
-    scans = chosen(cohort(20, 2), LABELS)
     with pytest.raises(UnsuitableError, match="one class only") as caught:
-        folds(scans, plan(folds=4))
-    assert caught.value.where.startswith("fold ")
-    assert "test set" in caught.value.where
-    with pytest.raises(UnsuitableError) as caught:
         folds(chosen(cohort(20, 5), LABELS), plan(folds=5, inner=8))
+    assert caught.value.where.startswith("fold ")
     assert "inner fold" in caught.value.where
 
 

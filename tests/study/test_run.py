@@ -5,15 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-import dopascope.cli.app as program
 from dopascope import formats, score
 from dopascope.errors import UnreadableError, UsageError
 from dopascope.report import study as page
@@ -39,16 +36,6 @@ def done(simulated: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory)
     run_study(parse(NESTED, where="test"), simulated, out, cache=cache)
     page.write(out)
     return out
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def go(*arguments: object) -> Any:
-        words = ["study", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", ["dopascope", *words])
-        return CliRunner().invoke(program.app, words)
-
-    return go
 
 
 def test_every_scan_is_answered_once_by_models_that_did_not_see_it(done: Path, simulated: Path) -> None:
@@ -334,6 +321,9 @@ def test_the_final_networks_are_explained_on_the_scans_own_grid(
     spoken = command("explain", done, scan, "--out", tmp_path)
     assert spoken.stdout.count("inside the striatum") == 4
     assert command("explain", done, scan, "--out", tmp_path, "--method", "lime").exit_code == 2
+    masked = command("explain", done, scan, "--mask", scan, "--out", tmp_path)
+    assert masked.exit_code == 2
+    assert "need no mask" in masked.stderr
 
 
 def test_weights_that_changed_are_not_explained(done: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dopascope import score
+from dopascope import formats, score
 from dopascope.batch.viewing import T1_LIFT, Seen, ViewSettings, see
 from dopascope.cohort import read_cohort
 from dopascope.errors import DopascopeError, LeakError, UnsuitableError, UsageError
@@ -29,7 +29,8 @@ from dopascope.study.pretrain import learn_parts, parts_of
 from dopascope.study.run import Watch, answered
 from dopascope.tasks.classify import Sight, new_network
 from dopascope.tasks.tabular import VOLUME_FEATURES, volume_features
-from simulated_brain import simulated
+from dopascope.volume import LabelMap, Volume
+from simulated_brain import mask_of, simulated
 from t1_people import seen_of, write_table
 
 
@@ -140,6 +141,27 @@ def test_plans_and_scans_of_two_modalities_do_not_meet(tmp_path: Path) -> None:
         modality_of(seen_of(mixed, ()).scans)
 
 
+def test_s5_is_explained_on_a_t1s_own_grid(command: Any, s5: Path, tmp_path: Path) -> None:
+    """Of both networks, in the one slice that they see, by its own chain."""
+    head = simulated()
+    save_nifti(head.volume, tmp_path / "t1.nii.gz")
+    save_nifti(mask_of(head), tmp_path / "brain.nii.gz")
+    words = ("explain", s5, tmp_path / "t1.nii.gz", "--mask", tmp_path / "brain.nii.gz", "--out", tmp_path / "maps")
+    told = command(*words, "--method", "occlusion", "--json")
+    assert told.exit_code == 0, told.stderr
+    maps = json.loads(told.stdout)["maps"]
+    assert [one["network"] for one in maps] == ["grey-seed-1", "pseudocolour-seed-1"]
+    for one in maps:
+        assert "14 mm" in one["meaning"]
+        found = formats.load(one["map"])
+        assert isinstance(found, Volume)
+        assert found.grid.same_as(head.volume.grid)
+        on_mni = head.volume.grid.to_world(np.argwhere(found.data)) @ np.linalg.inv(head.mni_to_scan)[:3, :3].T
+        on_mni += np.linalg.inv(head.mni_to_scan)[:3, 3]
+        assert len(on_mni)
+        assert np.abs(on_mni[:, 2] - 4).max() < 8, "slice 38 lies at z = +4 mm"
+
+
 SMALLER = {
     "resnet3d-18": "resnet3d-10",
     "crop = []": "crop = [[14, 31], [20, 37], [14, 31]]",
@@ -220,6 +242,15 @@ def test_s2_goes_from_plan_to_page(stand_in: tuple[Path, dict[str, Any], Seen], 
         assert words in text, words
 
 
+class Known:
+    """A finder of brains that knows the answer."""
+
+    name = "the truth"
+
+    def __call__(self, volume: Volume) -> LabelMap:
+        return mask_of(simulated())
+
+
 def test_a_t1_scan_is_seen_by_its_own_chain(tmp_path: Path) -> None:
     """Masked, evened, placed, z-scored, measured: as `study run` and `study pretrain` do with each."""
     head = simulated()
@@ -240,6 +271,11 @@ def test_a_t1_scan_is_seen_by_its_own_chain(tmp_path: Path) -> None:
     for name, tolerance in (("brain", 0.05), ("putamen_left", 0.3), ("caudate_right", 0.3), ("pons", 0.3)):
         assert volumes[name] == pytest.approx(head.body.volumes_ml[name], rel=tolerance), name
     assert len(volume_features(volumes)) == len(VOLUME_FEATURES)
+    (tmp_path / "bare.tsv").write_text("participant_id\tscan_id\tpath\tmodality\np\ts\ts.nii.gz\tt1\n")
+    known = {"cache": tmp_path / "cache", "finder": Known()}
+    by_finder = see(read_cohort(tmp_path / "bare.tsv"), wanted, tmp_path / "views", settings, **known)
+    assert by_finder.records[0]["mask"]["source"] == Known.name
+    np.testing.assert_array_equal(by_finder.views["volume_4mm"], found.views["volume_4mm"])
     parts = parts_of(found.scans[0], found.records[0])
     assert set(np.unique(parts)) == set(range(7))
     assert 2 * (brain & (parts > 0)).sum() / (brain.sum() + (parts > 0).sum()) > 0.9

@@ -35,6 +35,8 @@ from dopascope.volume import MNI_2MM, Step, Volume
 
 T1_LIFT: Final = 4.0
 """Added to the z-scores of a brain, so that its voxels are above the 0 around it and a view can be scaled."""
+T1_REFERENCES: Final = {t1.ZSCORE: 1.0}
+"""A z-score is its own unit."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,17 @@ class Viewing:
     views: tuple[str, ...]
     files: dict[str, Path]
     """By the scan's name."""
+    finder: t1.BrainFinder | None = None
+    """Of the brain in T1 scans whose table names no mask."""
 
     def only(self, scan: CohortScan) -> Viewing:
         """The work with this scan's file alone."""
         return replace(self, files={scan.name: self.files[scan.name]})
 
     def digest(self) -> str:
-        """Of the settings and of how the atlas and the scales are defined, by the version of dopascope."""
+        """Of settings and finder, and of how the atlas and the scales are defined, by the version of dopascope."""
         known = ["views", asdict(self.settings) | {"strictness": str(self.settings.strictness)}, provenance.software()]
+        known += [] if self.finder is None else [self.finder.name]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def concerns(self, scan: CohortScan) -> list[object]:
@@ -95,17 +100,14 @@ class Viewing:
 
     def _make_t1(self, scan: CohortScan) -> tuple[dict[str, Any], bytes]:
         """Its brain in units of its own spread, `T1_LIFT` above zero; volumes in ml."""
-        found = t1.placed(scan, self.settings.strictness, self.settings.limits, None, iterations=self.settings.n4)
+        found = placed_t1(scan, self.settings, self.finder)
         measured = morphometry(found.even, found.mask, found.registration)
-        inside = found.mask.data > 0
-        lifted = np.where(inside, np.clip(found.scored.data + np.float32(T1_LIFT), 0, None), np.float32(0))
-        step = Step("lift", {"above_zero": T1_LIFT})
         record = found.record | {
-            "references": {t1.ZSCORE: 1.0},
+            "references": dict(T1_REFERENCES),
             "volumes": {name: one.value for name, one in measured.volumes_ml.items()}
             | {RATIO: measured.ratio.value, "brain": measured.brain_ml},
         }
-        return record, nifti_gz(on_mni(found.scored.with_data(lifted, step), found.registration), code=NIFTI_MNI)
+        return record, nifti_gz(lifted(found), code=NIFTI_MNI)
 
     def keep(self, scan: CohortScan, record: dict[str, Any], payload: bytes) -> None:  # noqa: ARG002
         """Write the views."""
@@ -121,6 +123,18 @@ class Viewing:
     def drop(self, scan: CohortScan) -> None:
         """Remove the views."""
         self.files[scan.name].unlink(missing_ok=True)
+
+
+def placed_t1(scan: CohortScan, settings: ViewSettings, finder: t1.BrainFinder | None) -> t1.Placed:
+    """Mask, N4, affine and z-score of a T1 as studies see it; see `batch.t1.placed`."""
+    return t1.placed(scan, settings.strictness, settings.limits, finder, iterations=settings.n4)
+
+
+def lifted(found: t1.Placed) -> Volume:
+    """What views of a T1 are cut from: on `MNI_2MM`, in units of its own spread, `T1_LIFT` above the 0 around it."""
+    inside = found.mask.data > 0
+    data = np.where(inside, np.clip(found.scored.data + np.float32(T1_LIFT), 0, None), np.float32(0))
+    return on_mni(found.scored.with_data(data, Step("lift", {"above_zero": T1_LIFT})), found.registration)
 
 
 @dataclass(frozen=True)
@@ -144,6 +158,7 @@ def see(
     cache: Path,
     runner: Runner | None = None,
     progress: Callable[[Outcome], None] = lambda _one: None,
+    finder: t1.BrainFinder | None = None,
 ) -> Seen:
     """Register and measure every scan, and hold its views in memory.
 
@@ -155,6 +170,7 @@ def see(
         cache: folder of registered scans, which other studies may share.
         runner: where; in this process when omitted.
         progress: told of every scan.
+        finder: of the brain in T1 scans whose table names no mask; without one they fail.
 
     Raises:
         UnsuitableError: no scan could be read.
@@ -165,7 +181,7 @@ def see(
         provenance.check_writable(place)
     files = {scan.name: folder.absolute() / f"{_file_name(scan.name)}.npz" for scan in scans}
     outcomes = []
-    for outcome in drive(scans, Viewing(settings, wanted, files), cache=Cache(cache.absolute()), runner=runner):
+    for outcome in drive(scans, Viewing(settings, wanted, files, finder), cache=Cache(cache.absolute()), runner=runner):
         outcomes.append(outcome)
         progress(outcome)
     outcomes.sort(key=lambda one: one.number)

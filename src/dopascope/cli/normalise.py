@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dopascope.cli import options
-from dopascope.cli.batch_options import CacheOption, DaskOption, WorkersOption
+from dopascope.cli.batch_options import CacheOption, DaskOption, WorkersOption, finder_for
 from dopascope.cli.progress import showing
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
 from dopascope.errors import SomeScansFailedError, UsageError
@@ -18,8 +17,6 @@ from dopascope.formats.registry import Strictness
 
 if TYPE_CHECKING:
     from dopascope.batch import NormaliseSettings, Outcome, Part, Runner
-    from dopascope.bundle.segmenter import BrainFinder
-    from dopascope.cohort.scan import CohortScan
 
 CohortArgument = Annotated[Path, typer.Argument(help="The cohort table.", metavar="cohort.tsv")]
 OutOption = Annotated[
@@ -87,7 +84,7 @@ def normalise(
         _write_script(slurm, _command(cohort, out, cache, runner, settings, limit), slurm_parts, workers, cohort)
         return
     tell_settings(settings, intensity)
-    finder = _finder(scans)
+    finder = finder_for(scans)
     total = len(scans) if share is None else len(share.take(scans))
     with showing("Normalising", total) as show:
         done_kept = [0, 0]
@@ -103,17 +100,6 @@ def normalise(
             cohort, out, settings, cache=cache, runner=runner, part=share, progress=progress, finder=finder
         )
     answer(done, out, json, share is None)
-
-
-def _finder(scans: Sequence[CohortScan]) -> BrainFinder | None:
-    """The segmenter that ships, where the table has T1-weighted scans without a mask."""
-    if not any(one.is_t1 and one.mask is None for one in scans):
-        return None
-    from dopascope.bundle.segmenter import BrainFinder
-
-    finder = BrainFinder.of()
-    say_assumed([f"brain is what {finder.model} finds, where the table names no mask"])
-    return finder
 
 
 def tell_settings(settings: NormaliseSettings, intensity: str | None) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dopascope.cli import options
-from dopascope.cli.batch_options import CacheOption, WorkersOption
+from dopascope.cli.batch_options import CacheOption, WorkersOption, finder_for
+from dopascope.cli.study_explain import RunArgument, explain_scan, require
 from dopascope.cli.talk import as_json, data, say, say_assumed, verb
 from dopascope.cli.telling import Teller
 from dopascope.errors import SomeScansFailedError, UsageError
@@ -63,11 +64,6 @@ AloneOption = Annotated[
 GeneratorEpochsOption = Annotated[
     int | None, typer.Option("--generator-epochs", help="Of the generator, with --with.", metavar="N")
 ]
-RunArgument = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
-MapsOption = Annotated[Path, typer.Option("--out", help="Folder of the maps.", metavar="DIR")]
-MethodOption = Annotated[
-    str, typer.Option("--method", help="What map.", metavar="grad-cam|integrated-gradients|occlusion")
-]
 RunsArgument = Annotated[list[Path], typer.Argument(help="Run folders of the same cohort and folds.", metavar="RUN...")]
 
 
@@ -97,8 +93,9 @@ def run(
     Examples: dopascope study run best --cohort cohort.tsv --out runs/best;
     dopascope study run s3 --cohort cohort.tsv --out runs/s3 --weights none --epochs 20
     """
-    _require_learn()
+    require()
     from dopascope.batch import Runner
+    from dopascope.cohort import read_cohort
     from dopascope.report import study as page
     from dopascope.study import changed, load
     from dopascope.study.run import Watch, run_study
@@ -124,6 +121,7 @@ def run(
             weights_folder=weights_dir,
             runner=Runner(workers),
             watch=watch,
+            finder=finder_for([*read_cohort(cohort), *([] if also is None else read_cohort(also))]),
         )
     finally:
         teller.close()
@@ -147,7 +145,7 @@ def pretrain(
 
     Example: dopascope study pretrain t1/cohort.tsv --out weights/stand-in-resnet3d-18.npz
     """
-    _require_learn()
+    require()
     from dopascope.batch import Runner
     from dopascope.study.pretrain import pretrain as learn
 
@@ -220,65 +218,13 @@ def bundle(
 
     Example: dopascope study bundle runs/mine bundles/mine --id mine --title "Slab networks of our scans"
     """
-    _require_learn()
+    require()
     from dopascope.convert.study_bundle import Named, bundle_of_run
 
     data(str(bundle_of_run(run, target, Named(name, title, licence, holder))))
 
 
-@app.command("explain")
-@verb
-def explain_scan(
-    run: RunArgument,
-    scan: options.ScanArgument,
-    out: MapsOption,
-    method: MethodOption = "grad-cam",
-    json: options.JsonOption = False,
-) -> None:
-    """Where the answer of a run's final networks comes from, as NIfTI on the scan's own grid, with the sanity check.
-
-    Example: dopascope study explain runs/s3 scan.nii.gz --out maps --method integrated-gradients
-    """
-    _require_learn()
-    from dopascope import formats, space
-    from dopascope.batch.t1 import ZSCORE
-    from dopascope.explain import explain, randomised
-    from dopascope.study.trained import networks_of
-    from dopascope.volume import Volume
-
-    networks = networks_of(run)
-    if any(ZSCORE in one.sight.intensity for one in networks):
-        raise UsageError(
-            "Maps are made of studies of DaT scans only.",
-            where=run,
-            found="a study of T1 scans",
-            expected="a study whose networks see DaT scans",
-            fix="Name another run.",
-        )
-    image = formats.load(scan)
-    if not isinstance(image, Volume):
-        raise UsageError(
-            "A picture of one slice has no map.", where=scan, expected="a scan", fix="Give the scan itself."
-        )
-    registration = space.register(image)
-    placed = space.normalise(image, registration)
-    told = []
-    for one in networks:
-        found = explain(one.net, one.member.network, one.sight, placed, method, scan=image, registration=registration)
-        check = randomised(one.net, one.member.network, one.image(placed), method)
-        path = out / f"{method}-{one.name}.nii.gz"
-        formats.save_nifti(found.map, path)
-        told.append({"network": one.name, "map": str(path), **found.as_dict(), "sanity": check.as_dict()})
-    if json:
-        data(as_json({"form": "dopascope.explanation/1", "scan": str(scan), "maps": told}))
-        return
-    for line in told:
-        sane = line["sanity"]
-        data(
-            f"{line['map']}: {line['share_inside_striatum']:.0%} inside the striatum (even map "
-            f"{line['area_inside_striatum']:.0%}), likeness to untrained networks {sane['correlation']:.2f}"
-            + ("" if sane["passed"] else ": DOES NOT FOLLOW WHAT WAS LEARNED")
-        )
+app.command("explain")(explain_scan)
 
 
 def _extra(name: str | None, share: float, alone: bool, epochs: int | None) -> dict[str, Any] | None:
@@ -295,12 +241,6 @@ def _extra(name: str | None, share: float, alone: bool, epochs: int | None) -> d
         return None
     found: dict[str, Any] = {"source": name, "share": share, "alone": alone}
     return found if epochs is None else found | {"epochs": epochs}
-
-
-def _require_learn() -> None:
-    from dopascope.learn.torch_file import require_learn
-
-    require_learn("Training", ("torch", "timm", "monai", "lightning_fabric", "sklearn"))
 
 
 def tell(plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dopascope.explain.maps import METHODS, Explanation, explain
+from dopascope.explain.maps import METHODS, Explanation, Picture, explain, picture
 from dopascope.explain.sanity import Sanity, randomised
 
-__all__ = ["METHODS", "Explanation", "Sanity", "explain", "randomised"]
+__all__ = ["METHODS", "Explanation", "Picture", "Sanity", "explain", "picture", "randomised"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.errors import UsageError
-from dopascope.space.views import RGB_SLICES, SLAB_12MM, SLABS_8MM, STRIATAL_SLICES
+from dopascope.space.views import RGB_SLICES, SLAB_12MM, SLABS_8MM, STRIATAL_SLICE, STRIATAL_SLICES
 from dopascope.tasks.classify import Sight
 from dopascope.volume import MNI_2MM
 
@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 FLAT: Final[dict[str, tuple[tuple[int, ...], ...]]] = {
     "slab_12mm": (tuple(range(*SLAB_12MM.indices(91))),),
     "slabs_8mm": tuple(tuple(range(*slab.indices(91))) for slab in SLABS_8MM),
+    "striatal_slice": ((STRIATAL_SLICE,),),
     "rgb_slices": tuple((slice_,) for slice_ in RGB_SLICES),
     "striatal_slices": tuple((slice_,) for slice_ in range(*STRIATAL_SLICES.indices(91))),
 }
@@ -26,7 +27,7 @@ FLAT: Final[dict[str, tuple[tuple[int, ...], ...]]] = {
 def lift(channels: Floats, sight: Sight) -> tuple[Floats, NDArray[np.bool_]]:
     """A map `(C, I, J[, K])` on the network's image as one on `MNI_2MM`, and where the network looked at all.
 
-    Channels of a second intensity scale show the same places and are added.
+    Channels of a second intensity scale show the same places and are added; a slice in colour has one channel here.
 
     Raises:
         UsageError: a projection, whose pixels stand for no place.

@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from dopascope.explain.maps import attribution
+from dopascope.explain.maps import Picture, attribution
 from dopascope.learn.fit import Standardised
 from dopascope.nets import known
 
@@ -37,20 +36,20 @@ class Sanity:
         return asdict(self)
 
 
-def randomised(net: Standardised, network: str, image: Tensor, method: str, *, seed: int = 1) -> Sanity:
-    """Compare the map of one image (1, C, ...) with those of the same architecture with fresh weights.
+def randomised(net: Standardised, network: str, shown: Picture, method: str, *, seed: int = 1) -> Sanity:
+    """Compare the map of one image with those of the same architecture with fresh weights.
 
     A map that is the same everywhere, or empty, resembles nothing: its correlation is 0.
     """
     from scipy.stats import spearmanr
 
-    own = attribution(net, network, image, method).abs().sum(1).flatten().numpy()
+    own = attribution(net, network, shown, method).abs().sum(1).flatten().numpy()
     found = []
     for draw in range(DRAWS):
         torch.manual_seed(seed + draw)
         fresh = copy.deepcopy(net)
-        fresh.net.load_state_dict(known(network).build(image.shape[1]).state_dict())
-        other = attribution(fresh, network, image, method).abs().sum(1).flatten().numpy()
+        fresh.net.load_state_dict(known(network).build(shown.image.shape[1]).state_dict())
+        other = attribution(fresh, network, shown, method).abs().sum(1).flatten().numpy()
         flat = np.ptp(own) == 0 or np.ptp(other) == 0
         found.append(0.0 if flat else float(spearmanr(own, other).statistic))
     mean = float(np.mean(found))

@@ -138,13 +138,34 @@ def folds(scans: Sequence[CohortScan], plan: Plan) -> tuple[list[Fold], list[Pla
     Raises:
         UsageError: the scans cannot be divided so.
         LeakError: people, files or volumes would stand on both sides.
-        UnsuitableError: a fold without one of the classes.
+        UnsuitableError: fewer people of a class than folds, or a fold without one of the classes.
     """
     how = plan.validation
+    _check_people(scans, plan)
     places = _places(scans, how)
     leaks.check(scans, places)
     found = [_fold(name, scans, places, how, plan) for name in dict.fromkeys(place.fold for place in places)]
     return found, places
+
+
+def _check_people(scans: Sequence[CohortScan], plan: Plan) -> None:
+    """Every fold is to be tested on a person of every class."""
+    how, labels = plan.validation, plan.labels
+    if how.folds is None:
+        return
+    classed = any(one.classes for one in plan.networks)
+    parts = labels.classes if classed else {" or ".join(own): own for own in (labels.positive, labels.negative)}
+    held = {name: {one.person for one in scans if one.label in own} for name, own in parts.items()}
+    needed = max(how.folds, how.final_folds if how.final == "held-out" else 0)
+    few = [name for name, people in held.items() if len(people) < needed]
+    if few:
+        raise _unfit(
+            "The cohort has too few people of a class for its folds.",
+            f"column label: {', '.join(few)}",
+            ", ".join(f"{name} {len(people)}" for name, people in held.items()) + ", counting scans that can be used",
+            f"{needed} people of each class at least: one of each in every fold",
+            f"Add people of {' and '.join(few)}, or lower validation.folds of the plan.",
+        )
 
 
 def _places(scans: Sequence[CohortScan], how: Validation) -> list[Place]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dopascope import provenance
 from dopascope.batch.drive import Outcome, Runner
+from dopascope.batch.t1 import BrainFinder
 from dopascope.batch.viewing import Seen, ViewSettings, see
 from dopascope.cohort import CohortScan, read_cohort
 from dopascope.cohort.splits import write_splits
@@ -65,6 +66,7 @@ def run_study(
     settings: ViewSettings | None = None,
     runner: Runner | None = None,
     watch: Watch | None = None,
+    finder: BrainFinder | None = None,
 ) -> dict[str, Any]:
     """Train and test as the plan says, and write the run folder.
 
@@ -80,6 +82,7 @@ def run_study(
         settings: how scans are read and measured.
         runner: where scans are registered.
         watch: is told how far it is.
+        finder: of the brain in T1 scans whose table names no mask; without one they fail.
 
     Returns:
         What is written as `metrics.json`.
@@ -114,6 +117,7 @@ def run_study(
         cache=where,
         runner=runner,
         progress=watch.scan,
+        finder=finder,
     )
     return answered(plan, seen, {scan.name for scan in scans}, out, first, watch)
 

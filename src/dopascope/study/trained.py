@@ -11,15 +11,12 @@ import torch
 
 from dopascope.errors import UnreadableError, UsageError
 from dopascope.learn.fit import Standardised, weights_sha256
-from dopascope.space.intensity import reference_value
-from dopascope.space.views import VIEWS
 from dopascope.study.folder import PLAN
 from dopascope.study.material import sight_of
 from dopascope.study.members import FACTS, WEIGHTS
 from dopascope.study.people import FINAL
 from dopascope.study.plan import NetworkMember, Plan, parse
 from dopascope.tasks.classify import Sight, new_network
-from dopascope.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,6 @@ class Trained:
     member: NetworkMember
     sight: Sight
     net: Standardised
-
-    def image(self, placed: Volume) -> torch.Tensor:
-        """What it sees (1, C, I, J[, K]) of a scan on `MNI_2MM`, raw intensities."""
-        references = {name: reference_value(placed, name) for name in self.sight.intensity}
-        return self.sight.images(VIEWS[self.sight.view].take(placed)[None], [references])
 
 
 def networks_of(run: Path, fold: str = FINAL) -> list[Trained]:
