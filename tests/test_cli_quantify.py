@@ -121,6 +121,7 @@ def test_a_bad_scan_is_recorded_and_tried_again(run, scans: Path, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["absent.dcm", "c.tsv", "sbr.tsv", "sbr.tsv.cache"]
 
 
+@pytest.mark.slow
 def test_normals_are_fitted_written_and_used_for_the_same_camera_only(run, healthy: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "own.json"
     with open(healthy, "a") as stream:

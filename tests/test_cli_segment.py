@@ -175,6 +175,7 @@ def test_a_folder_that_is_no_run_has_no_page(tmp_path: Path) -> None:
         write(tmp_path)
 
 
+@pytest.mark.slow
 def test_painted_heads_make_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dopascope.phantom.mr import draw_head
     from dopascope.study import segment, segment_plan

@@ -167,6 +167,7 @@ def test_an_orange_is_no_brain() -> None:
     assert refused.value.found
 
 
+@pytest.mark.slow
 def test_pseudocolour_and_normalise_find_the_brain_themselves(data_dir: Path, tmp_path: Path) -> None:
     scan = data_dir / "t1_mri" / QUICK.scan
     told = CliRunner().invoke(app, ["pseudocolour", str(scan), "--out", str(tmp_path / "coloured")])

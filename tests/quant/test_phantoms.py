@@ -52,7 +52,7 @@ def test_ratios_through_registration_are_within_five_percent(camera):
     assert np.abs(found).max() < 0.05, dict(zip(MEASURED, found.round(4), strict=True))
 
 
-@pytest.mark.parametrize("seed", [8402, 8405, 8408])
+@pytest.mark.parametrize("seed", [8402, *(pytest.param(one, marks=pytest.mark.slow) for one in (8405, 8408))])
 def test_ratios_of_warped_people_are_right_where_the_regions_were_placed(seed):
     """Registration apart: at the pose that was found, the ratios are those of the ideal image."""
     camera = replace(CAMERA_LIST[seed % 5], counts=None)

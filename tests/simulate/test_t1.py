@@ -41,6 +41,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_bytes_of_one_and_go_on_from_fewer_people(
     t1_cohort: Path, tree_of: Trees, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_an_interrupted_study_goes_on_to_the_same_answers(
         assert (out / name).read_bytes() == (done / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_the_order_of_the_table_changes_nothing(done: Path, simulated: Path, cache: Path, tmp_path: Path) -> None:
     head, *lines = simulated.read_text().splitlines()
     turned = simulated.with_name("turned.tsv")
@@ -163,6 +164,7 @@ def test_an_error_is_shown_with_its_picture_and_ratio(done: Path, tmp_path: Path
     assert "<b>one" not in text
 
 
+@pytest.mark.slow
 def test_a_preset_runs_by_one_command_and_is_compared(
     command: Any, done: Path, simulated: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -187,6 +187,7 @@ def test_header_and_image_of_a_pair_stay_together() -> None:
     assert parted("IM0001") == ("im0001", "")
 
 
+@pytest.mark.slow
 @pytest.mark.promise(
     "A patient's name is in no list, table, report, trail or stored reading", asvs="14.2.1, 16.2.5", threats="T22"
 )

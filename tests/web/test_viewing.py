@@ -171,6 +171,7 @@ def test_a_correction_that_cannot_be_meant_is_refused(one: tuple[Installation, B
     assert browser.get("/").text.count("one.dcm") == 1
 
 
+@pytest.mark.slow
 def test_each_image_of_several_that_came_in_together_is_read(installation: Installation, tmp_path: Path) -> None:
     installation.user("ada")
     browser = installation.browser("ada")
