@@ -147,12 +147,11 @@ def test_s5_is_explained_on_a_t1s_own_grid(command: Any, s5: Path, tmp_path: Pat
     save_nifti(head.volume, tmp_path / "t1.nii.gz")
     save_nifti(mask_of(head), tmp_path / "brain.nii.gz")
     words = ("explain", s5, tmp_path / "t1.nii.gz", "--mask", tmp_path / "brain.nii.gz", "--out", tmp_path / "maps")
-    told = command(*words, "--method", "occlusion", "--json")
+    told = command(*words, "--method", "integrated-gradients", "--json")
     assert told.exit_code == 0, told.stderr
     maps = json.loads(told.stdout)["maps"]
     assert [one["network"] for one in maps] == ["grey-seed-1", "pseudocolour-seed-1"]
     for one in maps:
-        assert "14 mm" in one["meaning"]
         found = formats.load(one["map"])
         assert isinstance(found, Volume)
         assert found.grid.same_as(head.volume.grid)
