@@ -85,7 +85,7 @@ def test_too_few_people_of_a_class_are_counted() -> None:
         folds(chosen([*cohort(20, 0), *twice], LABELS), plan(folds=4))
     s5 = load("s5")
     three = [*cohort(5, 5), *(scan(f"c{n}", "ET") for n in range(5))]
-    assert len(folds(chosen(three, s5.labels), s5)[0]) == 5
+    assert len(folds(chosen(three, s5.labels), s5)[0]) == 6, "five folds, and every scan"
     with pytest.raises(UnsuitableError, match="too few people") as caught:
         folds(chosen(three[1:-1], s5.labels), s5)
     assert caught.value.where == "column label: PD, ET"
