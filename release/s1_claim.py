@@ -5,7 +5,8 @@
 
 Plan `s1` on so many people that each of five folds is learned from `size` of them. Every arm has the folds and seeds of
 its matched null, `repeated`: as many extra images, so as many steps, but nothing new. The difference is paired over
-people. Resumable: runs that are whole are kept, others go on. Figures go to release/results/s1_claim.json.
+people. An arm of fewer seeds has a null of its own, of as many. Resumable: runs that are whole are kept, others go on.
+Figures go to release/results/s1_claim.json.
 """
 
 from __future__ import annotations
@@ -34,14 +35,23 @@ BEGIN, END = "<!-- claim:begin -->", "<!-- claim:end -->"
 FORM: Final = "dopascope.s1-claim/1"
 NULL: Final = "repeated"
 FOLDS: Final = 5
+SETTINGS: Final[dict[str, dict[str, int]]] = {
+    "cvae": {"width": 16},
+    "gan": {"width": 16, "critic_width": 16},
+    "ddpm": {"width": 16},
+    "rflow": {"width": 16},
+}
+"""Narrow networks, as in docs/generators.md: a processor fits them in minutes."""
 KEPT: Final = ("figure", "value", "low", "high", "p")
 
 
 def plan_of(arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs: int | None) -> Plan:
     """`s1` without first weights of photographs, with this arm's extra images and these seeds."""
     extra: dict[str, Any] = {"source": arm}
-    if generator_epochs is not None and arm != NULL:
-        extra["epochs"] = generator_epochs
+    if arm != NULL:
+        extra["settings"] = SETTINGS.get(arm, {})
+        if generator_epochs is not None:
+            extra["epochs"] = generator_epochs
     plan = changed(load("s1"), weights="none", epochs=epochs, extra=extra)
     members = [
         one.model_copy(update={"seeds": list(seeds)}) if isinstance(one, NetworkMember) else one for one in plan.members
@@ -88,7 +98,7 @@ def run(told: argparse.Namespace) -> None:
     """Every arm at every size, the null first."""
     scans = read_cohort(told.cohort)
     for size in _whole(told.sizes):
-        folder = told.work / f"size-{size:04d}"
+        folder = told.work / f"size-{size:04d}-seeds-{len(_whole(told.seeds))}"
         provenance.check_writable(folder)
         table = table_of(told.cohort, chosen(scans, size), folder / "cohort.tsv")
         for arm in (NULL, *told.arms.split(",")):
@@ -114,13 +124,14 @@ def collected(work: Path) -> dict[str, Any]:
             assert member.extra is not None
             found.append(
                 {
-                    "size": int(folder.name.removeprefix("size-")),
+                    "size": int(folder.name.split("-")[1]),
                     "arm": arm.name,
                     "scans": told["scans"],
                     "same_folds": told["same_folds"],
                     "seeds": member.seeds,
                     "epochs": member.training.epochs,
                     "generator_epochs": member.extra.epochs,
+                    "settings": member.extra.settings,
                     "runs": {Path(name).name: figures for name, figures in told["runs"].items()},
                     "differences": [{key: one[key] for key in KEPT} for one in told["differences"]],
                 }
@@ -149,9 +160,12 @@ def told_of(figures: dict[str, Any]) -> str:
         cells = [one["size"], one["arm"], one["scans"], with_, null, auroc, loss, len(one["seeds"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     shown = [_verdict(one) for one in figures["found"]]
-    settings = sorted({(one["epochs"], one["generator_epochs"]) for one in figures["found"]})
-    how = "; ".join(f"{epochs} epochs, generators {more}" for epochs, more in settings)
-    about = f"Simulated people; ResNet18 from random weights, {how}; 15 % of what is learned from is watched instead."
+    lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
+    how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
+    about = (
+        f"Simulated people; ResNet18 from random weights, as many extra images as scans. Learned from {how}; 15 % of "
+        "what is learned from is watched instead."
+    )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
 
 

@@ -125,7 +125,7 @@ def test_a_generator_that_learned_twenty_images_by_heart_is_flagged_and_an_hones
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--family", "vae"], "No generator has this name."),
+        (["--family", "vae"], "There is no such family of generators."),
         (["--frame", "slab-65"], "There is no such frame."),
         (["--set", "width"], "This option cannot be meant."),
         (["--set", "width=12"], "a multiple of 8"),

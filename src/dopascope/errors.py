@@ -6,7 +6,10 @@ Anything else that escapes is our own fault (exit code 1).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T")
 
 
 class DopascopeError(Exception):
@@ -69,6 +72,23 @@ class UsageError(DopascopeError):
 
     code = "usage"
     exit_code = 2
+
+
+def by_name(known: Mapping[str, T], name: str, *, kind: str, where: str) -> T:
+    """What has this name.
+
+    Raises:
+        UsageError: nothing has; it says what names there are.
+    """
+    if name not in known:
+        raise UsageError(
+            f"There is no such {kind}.",
+            where=where,
+            found=name,
+            expected=", ".join(known),
+            fix="Choose one of these names.",
+        )
+    return known[name]
 
 
 class MissingExtraError(DopascopeError):

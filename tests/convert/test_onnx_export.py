@@ -45,7 +45,7 @@ def test_every_network_answers_as_in_torch(groups: dict[str, list[nn.Module]], m
             assert found[output].shape[:2] == (5, 2)
             for number, net in enumerate(members):
                 np.testing.assert_allclose(found[output][:, number], net(images).numpy(), rtol=1e-3, atol=1e-4)
-    assert onnx_export.check_parity(Ensembles(list(groups.values())), model, images, where="here") <= 1e-4
+    assert onnx_export.check_parity(Ensembles(list(groups.values())), model, (images,), where="here") <= 1e-4
 
 
 def test_the_file_is_self_contained_and_names_no_machine(model: bytes) -> None:
@@ -71,7 +71,7 @@ def test_the_same_weights_give_the_same_bytes_whatever_ran_before(groups: dict[s
 def test_another_model_fails_the_parity_check(groups: dict[str, list[nn.Module]], model: bytes) -> None:
     swapped = Ensembles([members[::-1] for members in groups.values()])
     with pytest.raises(BundleError, match="does not answer"):
-        onnx_export.check_parity(swapped, model, torch.randn(2, 1, 72, 72), where="here")
+        onnx_export.check_parity(swapped, model, (torch.randn(2, 1, 72, 72),), where="here")
 
 
 def test_nothing_to_export_is_refused() -> None:
@@ -93,4 +93,4 @@ def test_weights_that_the_exporter_drops_are_noticed_where_a_graph_is_repeated()
     assert "unused" in caught.value.found
     alone = Idle()
     model = onnx_export.to_onnx({"y": [alone]}, torch.zeros(2, 4), image="image")
-    onnx_export.check_parity(Ensembles([[alone]]), model, torch.randn(3, 4), where="here")
+    onnx_export.check_parity(Ensembles([[alone]]), model, (torch.randn(3, 4),), where="here")

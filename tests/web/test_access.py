@@ -46,8 +46,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "records.worklist": CLINICAL,
     "records.person": OWN,
     "records.dashboard": CLINICAL,
-    "readings.history": EVERYBODY,
-    "readings.history_csv": CLINICAL,
+    "history.shown": EVERYBODY,
+    "history.table": CLINICAL,
     "readings.reading": OWN,
     "readings.file": OWN,
     "readings.beside": CLINICAL,
@@ -304,7 +304,7 @@ def test_what_breaks_on_our_side_tells_a_number_and_logs_no_text(
 
     installation.user("ada")
     browser = installation.browser("ada")
-    monkeypatch.setattr("dopascope.web.readings.chosen", broken)
+    monkeypatch.setattr("dopascope.web.history.chosen", broken)
     told = browser.get("/")
     assert told.status_code == 500
     number = re.search(r"number: (\w{8})", told.text)[1]

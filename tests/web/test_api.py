@@ -525,7 +525,7 @@ def test_our_own_fault_is_a_number(
     def broken(*_: object) -> None:
         raise ValueError("ZZCANARY^PAT")
 
-    monkeypatch.setattr("dopascope.web.readings.conditions", broken)
+    monkeypatch.setattr("dopascope.web.history.conditions", broken)
     told = ada.get("/readings")
     number = re.search(r"number: (\w{8})", refused(told, 500)["detail"])[1]
     assert number in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dopascope.web.readings import harmless
+from dopascope.web.history import harmless
 from web_installation import Browser, Finished, Installation
 
 

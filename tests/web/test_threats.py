@@ -667,7 +667,7 @@ def test_no_line_of_the_log_is_forged(installation: Installation, monkeypatch: p
         browser.upload((FORGED.encode(), f"{FORGED.replace(chr(13) + chr(10), '%0D%0A')}.dcm"))
         installation.work()
         browser.client.get("/readings/x%0d%0aroot%20logged%20in%1b[2J", headers={"User-Agent": "x\x1b[2J"})
-        monkeypatch.setattr("dopascope.web.readings.chosen", broken)
+        monkeypatch.setattr("dopascope.web.history.chosen", broken)
         assert browser.get("/?find=%0d%0aroot%1b[2J").status_code == 500
     finally:
         logging.getLogger().removeHandler(kept)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dopascope import __version__, provenance
+from dopascope import provenance
 from dopascope.bundle import spec, store
 from dopascope.bundle.spec import BundleSpec, Licence
-from dopascope.convert import onnx_export
+from dopascope.convert import bundle_folder, onnx_export
 from dopascope.convert.dat_spect_recipes import (
     LATERALITY,
     LIMITS,
@@ -92,15 +90,14 @@ def write_bundle(
     groups = ensembles(recipe, weights)
     model = onnx_export.to_onnx(groups, torch.zeros(2, 1, SIDE, SIDE), image=recipe.input.name)
     images = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (4, 1, SIDE, SIDE)).astype(np.float32))
-    onnx_export.check_parity(nets.ensemble.Ensembles(list(groups.values())), model, images, where=recipe.id)
-    folder.mkdir(parents=True)
-    (folder / spec.MODEL_FILE).write_bytes(model)
-    shutil.copyfile(licence, folder / spec.LICENCE_FILE)
-    card = files("dopascope.convert").joinpath("cards", f"{recipe.id}.md").read_bytes()
-    (folder / spec.CARD_FILE).write_bytes(card)
+    onnx_export.check_parity(nets.ensemble.Ensembles(list(groups.values())), model, (images,), where=recipe.id)
+    content = {
+        spec.MODEL_FILE: model,
+        spec.LICENCE_FILE: licence.read_bytes(),
+        spec.CARD_FILE: files("dopascope.convert").joinpath("cards", f"{recipe.id}.md").read_bytes(),
+    }
     used = {name: digests[name] for names in recipe.weights().values() for name in names}
-    (folder / spec.SPEC_FILE).write_text(_described(recipe, folder, used).to_json(), encoding="utf-8")
-    return folder
+    return bundle_folder.write(folder, content, partial(_described, recipe, used))
 
 
 def ensembles(recipe: Recipe, weights: Mapping[str, Mapping[str, Any]]) -> dict[str, list[nn.Module]]:
@@ -155,8 +152,7 @@ def _check_published(source: Path, digests: Mapping[str, str]) -> None:
             )
 
 
-def _described(recipe: Recipe, folder: Path, sources: Mapping[str, str]) -> BundleSpec:
-    listed = (spec.MODEL_FILE, spec.CARD_FILE, spec.LICENCE_FILE)
+def _described(recipe: Recipe, sources: Mapping[str, str], listed: dict[str, str]) -> BundleSpec:
     return BundleSpec(
         schema=spec.SCHEMA,
         id=recipe.id,
@@ -174,7 +170,7 @@ def _described(recipe: Recipe, folder: Path, sources: Mapping[str, str]) -> Bund
         papers=list(recipe.papers),
         laterality=LATERALITY,
         limits=list(LIMITS),
-        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in listed},
+        files=listed,
         sources=dict(sources),
-        made_by={"dopascope": __version__} | {name: version(name) for name in ("torch", "onnx", "onnxscript")},
+        made_by=bundle_folder.made_by(),
     )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dopascope import __version__
-from dopascope.bundle import Bundle, spec
+from dopascope.bundle import spec
 from dopascope.bundle.spec import BundleSpec, EditRule, InputSpec, Licence, OutputSpec, Training
-from dopascope.convert import onnx_export
-from dopascope.errors import BundleError, UsageError
+from dopascope.convert import bundle_folder, onnx_export
+from dopascope.errors import UsageError
 from dopascope.learn.generative.counterfactual import Editor
 from dopascope.learn.generative.generator import Generator
 from dopascope.learn.torch_file import require_learn
@@ -90,8 +88,7 @@ def bundle_of_editor(
         BundleError: the ONNX form does not answer like the generator.
     """
     require_learn()
-    if target.exists():
-        raise UsageError("The target exists already.", where=target, found="a file or folder", fix="Name a new folder.")
+    bundle_folder.check_new(target)
     _check_kind(generator, rule)
     net = _Told(generator).eval()
     rng = np.random.default_rng(0)
@@ -99,17 +96,13 @@ def bundle_of_editor(
     ratios = torch.from_numpy(rng.uniform(low, high, (2, len(images), len(rule.values))).astype(np.float32))
     given = {IMAGE: images, PRESENT: ratios[0], WANTED: ratios[1]}
     model = onnx_export.one_to_onnx(net, given, answer=DIFFERENCE, half=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
-        made.mkdir()
-        (made / spec.MODEL_FILE).write_bytes(model)
-        (made / spec.CARD_FILE).write_text(_card(named, rule), encoding="utf-8")
-        (made / spec.SPEC_FILE).write_text(_spec(named, seen, rule, made).to_json(), encoding="utf-8")
-        Bundle.load(made)
-        _check_parity(net, made, given, seen.sd)
-        made.rename(target)
-    return target
+
+    def in_units(pixels: Any) -> NDArray[np.float64]:
+        return seen.sd * np.asarray(pixels, np.float64)
+
+    onnx_export.check_parity(net, model, list(given.values()), where=named.id, tolerance=HALF_PARITY, scale=in_units)
+    content = {spec.MODEL_FILE: model, spec.CARD_FILE: _card(named, rule).encode()}
+    return bundle_folder.write(target, content, partial(_spec, named, seen, rule))
 
 
 def _check_kind(generator: Generator, rule: EditRule) -> None:
@@ -121,26 +114,6 @@ def _check_kind(generator: Generator, rule: EditRule) -> None:
             found=f"{len(generator.plan.classes)} classes, conditions {', '.join(generator.plan.conditions) or 'none'}",
             expected=f"1 class, conditions {', '.join(names)}",
             fix="Fit one with one class and these conditions.",
-        )
-
-
-def _check_parity(net: nn.Module, folder: Path, given: dict[str, Tensor], unit: float) -> None:
-    from dopascope.bundle import runtime
-
-    session = runtime.onnxruntime().InferenceSession(
-        (folder / spec.MODEL_FILE).read_bytes(), providers=["CPUExecutionProvider"]
-    )
-    (found,) = session.run([DIFFERENCE], {name: value.numpy() for name, value in given.items()})
-    with torch.inference_mode():
-        expected = net(*given.values()).numpy()
-    worst = unit * float(np.abs(found - expected).max())
-    if not worst <= HALF_PARITY:
-        raise BundleError(
-            "The converted model does not answer like the original.",
-            where=folder.name,
-            found=f"difference {worst:.2e}",
-            expected=f"<= {HALF_PARITY:.0e} units of the intensity reference",
-            fix="Report this with the versions of torch and onnxruntime.",
         )
 
 
@@ -173,7 +146,7 @@ def _normals(rule: EditRule) -> Sequence[str]:
     return [head, "", "| region | mean | ten years | sd | range |", "|---|---|---|---|---|", *rows]
 
 
-def _spec(named: EditorNamed, seen: InputSpec, rule: EditRule, folder: Path) -> BundleSpec:
+def _spec(named: EditorNamed, seen: InputSpec, rule: EditRule, listed: dict[str, str]) -> BundleSpec:
     return BundleSpec(
         schema=spec.SCHEMA,
         id=named.id,
@@ -192,8 +165,6 @@ def _spec(named: EditorNamed, seen: InputSpec, rule: EditRule, folder: Path) -> 
         papers=[],
         laterality="Slabs have x from the subject's left to right; each side has ratios of its own.",
         limits=list(LIMITS),
-        files={
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (spec.MODEL_FILE, spec.CARD_FILE)
-        },
-        made_by={"dopascope": __version__} | {name: version(name) for name in ("torch", "onnx", "onnxscript")},
+        files=listed,
+        made_by=bundle_folder.made_by(),
     )

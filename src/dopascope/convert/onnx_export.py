@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dopascope.bundle import runtime
 from dopascope.errors import BundleError
@@ -128,8 +129,30 @@ def one_to_onnx(net: nn.Module, examples: Mapping[str, Tensor], *, answer: str, 
     return data
 
 
-def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, tolerance: float = PARITY) -> float:
-    """Largest difference between the answers of `net`, as probabilities, and of its ONNX form on `images`.
+def probability(logits: Any) -> NDArray[np.float64]:
+    """Logits as probabilities."""
+    # On the scale of logits, rounding alone passes any fixed tolerance where a network is very sure.
+    return 1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -30, 30)))
+
+
+def check_parity(
+    net: nn.Module,
+    model: bytes,
+    given: Sequence[Tensor],
+    *,
+    where: str,
+    tolerance: float = PARITY,
+    scale: Callable[[Any], NDArray[np.float64]] = probability,
+) -> float:
+    """Largest difference between the answers of `net` and of its ONNX form to the same inputs.
+
+    Args:
+        net: takes `given`; answers with one tensor or several.
+        model: its ONNX form, inputs in this order.
+        given: a tensor for each input.
+        where: what an error names.
+        tolerance: largest difference that is let through.
+        scale: of an answer, before the difference is taken.
 
     Raises:
         BundleError: it is above `tolerance`.
@@ -137,11 +160,13 @@ def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, to
     import torch
 
     session = runtime.onnxruntime().InferenceSession(model, providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    names = [one.name for one in session.get_inputs()]
+    found = session.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
     with torch.inference_mode():
-        expected = net(images)
+        answer = net(*given)
+    expected = (answer,) if isinstance(answer, torch.Tensor) else answer
     pairs = zip(found, expected, strict=True)
-    worst = max(float(np.abs(_probability(one) - _probability(other.numpy())).max()) for one, other in pairs)
+    worst = max(float(np.abs(scale(one) - scale(other.numpy())).max()) for one, other in pairs)
     if not worst <= tolerance:
         raise BundleError(
             "The converted model does not answer like the original.",
@@ -151,11 +176,6 @@ def check_parity(net: nn.Module, model: bytes, images: Tensor, *, where: str, to
             fix="Report this with the versions of torch and onnxruntime.",
         )
     return worst
-
-
-def _probability(logits: Any) -> Any:
-    # On the scale of logits, rounding alone passes any fixed tolerance where a network is very sure.
-    return 1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -30, 30)))
 
 
 def _without_batch_norm(net: nn.Module) -> nn.Module:

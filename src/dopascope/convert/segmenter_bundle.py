@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -14,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dopascope import __version__
 from dopascope.atlas.hull import DEFINITION
-from dopascope.bundle import Bundle, spec, view
+from dopascope.bundle import spec, view
 from dopascope.bundle.spec import BundleSpec, InputSpec, Licence, OutputSpec, Training
-from dopascope.convert import onnx_export
-from dopascope.errors import UsageError
+from dopascope.convert import bundle_folder, onnx_export
 from dopascope.learn.torch_file import require_learn
 
 LIMITS = (
@@ -72,23 +68,14 @@ def bundle_of_segmenter(net: nn.Module, target: Path, named: SegmenterNamed) -> 
         BundleError: the ONNX form does not answer like the network.
     """
     require_learn()
-    if target.exists():
-        raise UsageError("The target exists already.", where=target, found="a file or folder", fix="Name a new folder.")
+    bundle_folder.check_new(target)
     side = view.VIEWS[view.BRAIN_SLICES][1][0]
     logit = _Logit(net).eval()
     model = onnx_export.to_onnx({view.BRAIN: [logit]}, torch.zeros(2, 1, side, side), image="slice", half=True)
     images = torch.from_numpy(np.random.default_rng(0).uniform(0, 1, (3, 1, side, side)).astype(np.float32))
-    onnx_export.check_parity(_Row(logit), model, images, where=named.id, tolerance=HALF_PARITY)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
-        made.mkdir()
-        (made / spec.MODEL_FILE).write_bytes(model)
-        (made / spec.CARD_FILE).write_text(_card(named), encoding="utf-8")
-        (made / spec.SPEC_FILE).write_text(_spec(named, made, side).to_json(), encoding="utf-8")
-        Bundle.load(made)
-        made.rename(target)
-    return target
+    onnx_export.check_parity(_Row(logit), model, (images,), where=named.id, tolerance=HALF_PARITY)
+    content = {spec.MODEL_FILE: model, spec.CARD_FILE: _card(named).encode()}
+    return bundle_folder.write(target, content, partial(_spec, named, side))
 
 
 class _Row(nn.Module):
@@ -115,7 +102,7 @@ def _card(named: SegmenterNamed) -> str:
     )
 
 
-def _spec(named: SegmenterNamed, folder: Path, side: int) -> BundleSpec:
+def _spec(named: SegmenterNamed, side: int, listed: dict[str, str]) -> BundleSpec:
     return BundleSpec(
         schema=spec.SCHEMA,
         id=named.id,
@@ -144,9 +131,7 @@ def _spec(named: SegmenterNamed, folder: Path, side: int) -> BundleSpec:
         papers=[],
         laterality="Slices of all three planes are seen in any direction; a mask has no side.",
         limits=list(LIMITS),
-        files={
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (spec.MODEL_FILE, spec.CARD_FILE)
-        },
+        files=listed,
         sources=named.sources,
-        made_by={"dopascope": __version__} | {name: version(name) for name in ("torch", "onnx", "onnxscript")},
+        made_by=bundle_folder.made_by(),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +15,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from dopascope import __version__, provenance
-from dopascope.bundle import Bundle, spec, view
+from dopascope import provenance
+from dopascope.bundle import spec, view
 from dopascope.bundle.spec import (
     BundleSpec,
     Calibration,
@@ -30,7 +28,7 @@ from dopascope.bundle.spec import (
     Training,
     VoteRule,
 )
-from dopascope.convert import onnx_export
+from dopascope.convert import bundle_folder, onnx_export
 from dopascope.convert.dat_spect_recipes import GRADES, REGIONS
 from dopascope.convert.onnx_export import Part
 from dopascope.errors import UnreadableError, UsageError
@@ -117,8 +115,7 @@ def bundle_of_run(run: Path, target: Path, named: Named) -> Path:
         BundleError: the ONNX form does not answer like the networks, or the parts do not make a bundle.
     """
     require_learn()
-    if target.exists():
-        raise UsageError("The target exists already.", where=target, found="a file or folder", fix="Name a new folder.")
+    bundle_folder.check_new(target)
     found = _read(run)
     nets = [one.net.eval() for one in found.nets]
     shape = found.nets[0].sight.shape
@@ -128,17 +125,9 @@ def bundle_of_run(run: Path, target: Path, named: Named) -> Path:
         parts = {"answer": _PARTS if found.graded else {SCAN: _PARTS[SCAN]}}
     model = onnx_export.to_onnx({"answer" if parts else SCAN: nets}, example, image="image", parts=parts)
     images = torch.from_numpy(np.random.default_rng(0).uniform(0, 1, (4, *shape)).astype(np.float32))
-    onnx_export.check_parity(_Parts(nets, found.graded), model, images, where=named.id)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
-        made.mkdir()
-        (made / spec.MODEL_FILE).write_bytes(model)
-        (made / spec.CARD_FILE).write_text(_card(found, named), encoding="utf-8")
-        (made / spec.SPEC_FILE).write_text(_described(found, named, made).to_json(), encoding="utf-8")
-        Bundle.load(made)
-        made.rename(target)
-    return target
+    onnx_export.check_parity(_Parts(nets, found.graded), model, (images,), where=named.id)
+    content = {spec.MODEL_FILE: model, spec.CARD_FILE: _card(found, named).encode()}
+    return bundle_folder.write(target, content, partial(_described, found, named))
 
 
 def _read(run: Path) -> _Run:
@@ -174,9 +163,9 @@ def _read(run: Path) -> _Run:
     return _Run(run, nets, told["answer"], metrics, int(metrics["scans"]))
 
 
-def _described(run: _Run, named: Named, folder: Path) -> BundleSpec:
+def _described(run: _Run, named: Named, listed: dict[str, str]) -> BundleSpec:
     try:
-        return _spec(run, named, folder)
+        return _spec(run, named, listed)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise UsageError(
@@ -188,7 +177,7 @@ def _described(run: _Run, named: Named, folder: Path) -> BundleSpec:
         ) from None
 
 
-def _spec(run: _Run, named: Named, folder: Path) -> BundleSpec:
+def _spec(run: _Run, named: Named, listed: dict[str, str]) -> BundleSpec:
     calibration = _calibration(run)
     sources = [(f"{one.name}.npz", run.folder / f"fold-{FINAL}" / one.name / WEIGHTS) for one in run.nets]
     sources += [(name, run.folder / name) for name in (PLAN, PREDICTIONS)]
@@ -210,11 +199,9 @@ def _spec(run: _Run, named: Named, folder: Path) -> BundleSpec:
         papers=[],
         laterality="x runs from the subject's left to right, as dopascope's arrays do; nothing is turned.",
         limits=_limits(run),
-        files={
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (spec.MODEL_FILE, spec.CARD_FILE)
-        },
+        files=listed,
         sources={name: provenance.sha256_of(path) for name, path in sources},
-        made_by={"dopascope": __version__} | {name: version(name) for name in ("torch", "onnx", "onnxscript")},
+        made_by=bundle_folder.made_by(),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dopascope.errors import UsageError
+from dopascope.errors import by_name
 from dopascope.generate.read_off import DAT, T1, Modality
 from dopascope.space.views import RGB_SLICES, SLAB_12MM, STRIATAL_SLICE
 from dopascope.tasks.classify import Sight
@@ -127,12 +127,4 @@ def frame(name: str) -> Frame:
     Raises:
         UsageError: there is none.
     """
-    if name not in FRAMES:
-        raise UsageError(
-            "There is no such frame.",
-            where="--frame",
-            found=name,
-            expected=", ".join(FRAMES),
-            fix="Choose one of these names.",
-        )
-    return FRAMES[name]
+    return by_name(FRAMES, name, kind="frame", where="--frame")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dopascope.errors import UsageError
+from dopascope.errors import by_name
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,4 @@ def preset(name: str) -> Preset:
     Raises:
         UsageError: there is none.
     """
-    if name not in PRESETS:
-        raise UsageError(
-            "There is no such preset.",
-            where="--preset",
-            found=name,
-            expected=", ".join(PRESETS),
-            fix="Choose one of these names.",
-        )
-    return PRESETS[name]
+    return by_name(PRESETS, name, kind="preset", where="--preset")

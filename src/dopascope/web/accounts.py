@@ -194,7 +194,7 @@ def _target() -> str:
     """Where the user was going, if that is a page of ours."""
     wanted = request.args.get("to", "")
     ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and "\\" not in wanted
-    return wanted if ours else url_for("readings.history")
+    return wanted if ours else url_for("history.shown")
 
 
 @blueprint.route("/account", methods=["GET", "POST"])

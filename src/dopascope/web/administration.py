@@ -17,7 +17,7 @@ from dopascope.web import audit, changes
 from dopascope.web.access import ADMINISTRATORS, ANYONE, SIGNED_IN, allow, database, settings
 from dopascope.web.accounts import all_users, note
 from dopascope.web.forms import OnlyToken, settings_form
-from dopascope.web.readings import LAST_PAGE
+from dopascope.web.history import LAST_PAGE
 from dopascope.web.tables import JOB_STATES, AuditEntry, Job, ReadingRow, Upload, WebSession
 from dopascope.web.uploads import queue_again
 

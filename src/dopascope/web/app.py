@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response
 
 from dopascope.reading.schema import DISCLAIMER
 from dopascope.report.wording import visible
-from dopascope.web import accounts, administration, readings, records, seal, storage, uploads
+from dopascope.web import accounts, administration, history, readings, records, seal, storage, uploads
 from dopascope.web.access import ANYONE, allow, any_user, database, guard, known
 from dopascope.web.access import settings as settings_here
 from dopascope.web.api import interface, problems
@@ -91,8 +91,8 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_from_here)
     CSRFProtect(app)
     guard(app)
-    for one in (accounts.blueprint, uploads.blueprint, readings.blueprint, records.blueprint, administration.blueprint):
-        app.register_blueprint(one)
+    for one in (accounts, uploads, history, readings, records, administration):
+        app.register_blueprint(one.blueprint)
     interface.register(app)
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/readyz", view_func=readyz)

@@ -1,15 +1,13 @@
-"""Readings: the history, one reading with its report, comments and the signature."""
+"""One reading with its report, corrections, comments and the signature."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -18,30 +16,23 @@ from dopascope.reading.counterfactual import FILE as SIMULATED
 from dopascope.reading.schema import ManualAdjustment
 from dopascope.reading.t1 import MASK_FILE
 from dopascope.report import content, t1_content, wording
-from dopascope.web import storage, viewing
+from dopascope.web import viewing
 from dopascope.web.access import (
     CLINICAL,
-    SIGNED_IN,
     allow,
     database,
     may_see_identity,
     settings,
     upload_of,
-    visible,
-    visible_readings,
     who,
 )
 from dopascope.web.accounts import note, password_trouble
 from dopascope.web.derive import derive
 from dopascope.web.forms import AdjustForm, NoteForm, SignForm
 from dopascope.web.seal import SEAL
-from dopascope.web.summary import VERDICTS, day_of
-from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload, User
+from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload
 
 blueprint = Blueprint("readings", __name__)
-PAGE: Final = 50
-LAST_PAGE: Final = 1_000_000
-"""Of any list: what a database can count to."""
 FILES: Final = {
     "report.html": "text/html",
     "report.pdf": "application/pdf",
@@ -55,109 +46,6 @@ FILES: Final = {
 REPORT_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 Three = tuple[float, float, float]
 EVIDENCE: Final = re.compile(r"evidence-[A-Za-z0-9._-]+\.nii\.gz")
-EXPORTED: Final = ("pseudonym", "read_on", "verdict", "passport", "p_abnormal", "disagreement", "camera")
-SIGNED: Final = ("signed_by", "label", "confidence")
-
-
-@blueprint.get("/")
-@allow(SIGNED_IN)
-def history() -> AnyResponse | str:
-    """What was uploaded and read, newest first."""
-    if who().role == "administrator":
-        return redirect(url_for("accounts.users"))
-    asked = {name: storage.printable(request.args.get(name, ""))[:80] for name in ("find", "verdict")}
-    page = min(max(1, request.args.get("page", 1, type=int)), LAST_PAGE)
-    with database().read() as session:
-        found = list(session.scalars(chosen(**asked).offset((page - 1) * PAGE).limit(PAGE + 1)).unique())
-        signed = signatures(session, [one.job.id for one in found])
-    return render_template(
-        "history.html",
-        uploads=found[:PAGE],
-        more=len(found) > PAGE,
-        page=page,
-        asked=asked,
-        verdicts=VERDICTS,
-        signed=signed,
-    )
-
-
-def chosen(find: str = "", verdict: str = "") -> Select[Upload]:
-    """What the user of this request may see of what he looks for, newest first."""
-    wanted = visible(who()).join(Job).outerjoin(ReadingRow).where(*conditions(find, verdict))
-    return wanted.order_by(Upload.created.desc(), Upload.id)
-
-
-def conditions(find: str, verdict: str) -> list[ColumnElement[bool]]:
-    """What uploads and readings together must fulfil to be among those looked for."""
-    found: list[ColumnElement[bool]] = []
-    if verdict in VERDICTS:
-        found.append(ReadingRow.verdict == verdict)
-    if find:
-        part = f"%{_literal(find)}%"
-        columns = (ReadingRow.pseudonym, Upload.original_name, ReadingRow.camera)
-        found.append(or_(*(one.ilike(part, escape="\\") for one in columns)))
-    return found
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-class Signature(NamedTuple):
-    """Who signed a reading, as what, and how surely."""
-
-    by: str
-    label: str | None = None
-    confidence: int | None = None
-
-
-def signatures(session: Session, ids: list[str] | Select[str]) -> dict[str, Signature]:
-    """Reading -> its signature; the readings by their ids, or by the query for them."""
-    wanted = select(Note.reading_id, User.name, Note.label, Note.confidence).join(User, User.id == Note.user_id)
-    found = session.execute(wanted.where(Note.kind == "signature", Note.reading_id.in_(ids)))
-    return {row[0]: Signature(*row[1:]) for row in found}
-
-
-@blueprint.get("/history.csv")
-@allow(CLINICAL)
-def history_csv() -> Response:
-    """The history as a table; no cell can be taken for a formula."""
-    shown = (
-        ReadingRow.id,
-        ReadingRow.pseudonym,
-        ReadingRow.created,
-        ReadingRow.verdict,
-        ReadingRow.passport,
-        ReadingRow.p_abnormal,
-        ReadingRow.disagreement,
-        ReadingRow.camera,
-    )
-    wanted = visible_readings(who())
-    with database().read() as session:
-        found = session.execute(wanted.with_only_columns(*shown).order_by(ReadingRow.created, ReadingRow.id)).all()
-        signed = signatures(session, wanted.with_only_columns(ReadingRow.id))
-    stream = io.StringIO()
-    table = csv.writer(stream, lineterminator="\r\n")
-    table.writerow([*EXPORTED, *SIGNED])
-    for reading_id, pseudonym, created, verdict, passport, p, disagreement, camera in found:
-        shared = (verdict, passport, "" if p is None else f"{p:.4f}", "true" if disagreement else "false")
-        said = signed.get(reading_id)
-        ours = (said.by, said.label or "", said.confidence or "") if said else ("", "", "")
-        table.writerow((harmless(pseudonym), day_of(created), *shared, harmless(camera), harmless(ours[0]), *ours[1:]))
-    answer = Response(stream.getvalue(), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = "attachment; filename=readings.csv"
-    return answer
-
-
-def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; numbers stay numbers. ASVS 5.0, 1.2.10."""
-    if not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return "'" + cell
-    return cell
 
 
 @blueprint.get("/readings/<reading_id>")

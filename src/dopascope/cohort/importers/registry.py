@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dopascope.cohort.importers.found import Found, ImportOptions
-from dopascope.errors import UnreadableError, UnsuitableError, UsageError
+from dopascope.errors import UnreadableError, UnsuitableError, UsageError, by_name
 
 ImportFunction = Callable[[Path, ImportOptions], Found]
 
@@ -50,12 +50,7 @@ def find_scans(kind: str, source: Path, options: ImportOptions | None = None) ->
         UnreadableError: there is nothing at `source`, or one of its tables cannot be meant.
         UnsuitableError: no scan can be taken.
     """
-    chosen = IMPORTERS.get(kind)
-    if chosen is None:
-        known = ", ".join(sorted(IMPORTERS))
-        raise UsageError(
-            "There is no such kind of source.", where="KIND", found=kind, expected=known, fix="Choose one."
-        )
+    chosen = by_name(IMPORTERS, kind, kind="kind of source", where="KIND")
     options = options or ImportOptions()
     _check_options(chosen, options)
     _check_source(chosen, source)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dopascope.errors import UsageError
+from dopascope.errors import UsageError, by_name
 from dopascope.nets.generative.blocks import GROUPS
 
 if TYPE_CHECKING:
@@ -139,15 +139,7 @@ def known(name: str) -> Family:
     from dopascope.learn.generative import cvae, diffusion, gan, latent
 
     del cvae, diffusion, gan, latent
-    if name not in FAMILIES:
-        raise UsageError(
-            "No generator has this name.",
-            where="family",
-            found=name,
-            expected=", ".join(sorted(FAMILIES)),
-            fix="Choose one of these names.",
-        )
-    return FAMILIES[name]
+    return by_name(FAMILIES, name, kind="family of generators", where="--family")
 
 
 def build(plan: Plan) -> Model:

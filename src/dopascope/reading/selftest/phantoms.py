@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from dopascope.atlas.striatum import CAUDATE, PUTAMEN
-from dopascope.errors import UsageError
+from dopascope.errors import by_name
 from dopascope.phantom import CAMERAS, SITES, Camera, Person, Pose, draw_pose
 
 FULL: Final = 5.0
@@ -110,12 +110,7 @@ def camera_named(name: str) -> Camera:
     Raises:
         UsageError: there is none of this name.
     """
-    known = every_camera()
-    if name not in known:
-        raise UsageError(
-            "There is no such camera or site.", where="--site", found=name, expected=", ".join(known), fix="Choose one."
-        )
-    return known[name]
+    return by_name(every_camera(), name, kind="camera or site", where="--site")
 
 
 def every_camera() -> dict[str, Camera]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import SCHEMA
-from dopascope.web import readings, storage
+from dopascope.web import history, readings, storage
 from dopascope.web.access import CLINICAL, database, visible_readings, who
 from dopascope.web.api.resource import PAGES, Blueprint, page_of
 from dopascope.web.api.schemas import Looked, NewRemark, ReadingDetail, ReadingLine, Remark
@@ -24,13 +24,13 @@ blueprint = Blueprint("readings", "What was read, and what was said of it.")
 @blueprint.response(200, ReadingLine(many=True), headers=PAGES)
 def list_readings(asked: dict[str, Any]) -> Any:
     """Finished readings that one may see, newest first."""
-    wanted = visible_readings(who()).join(ReadingRow.upload).where(*readings.conditions(*_words(asked)))
+    wanted = visible_readings(who()).join(ReadingRow.upload).where(*history.conditions(*_words(asked)))
     return lines(wanted.order_by(Upload.created.desc(), Upload.id), asked)
 
 
 def looked_for(asked: dict[str, Any]) -> Select[Upload]:
     """What one may see of what is looked for, read or not."""
-    return readings.chosen(*_words(asked))
+    return history.chosen(*_words(asked))
 
 
 def _words(asked: dict[str, Any]) -> tuple[str, str]:
@@ -41,11 +41,11 @@ def lines(wanted: Select[ReadingRow], asked: dict[str, Any]) -> tuple[list[dict[
     """A page of chosen `ReadingRow`s, and its headers."""
     with database().read() as session:
         rows, headers = page_of(session, wanted.options(selectinload(ReadingRow.upload)), asked)
-        signed = readings.signatures(session, [row.id for row in rows])
+        signed = history.signatures(session, [row.id for row in rows])
     return [line(row, row.upload, signed.get(row.id)) for row in rows], headers
 
 
-def line(row: ReadingRow, upload: Upload, signed: readings.Signature | None) -> dict[str, Any]:
+def line(row: ReadingRow, upload: Upload, signed: history.Signature | None) -> dict[str, Any]:
     """A reading as lists show it."""
     columns = ("id", "upload_id", "pseudonym", "created", "verdict", "passport", "p_abnormal", "disagreement")
     more = ("camera", "ratios", "sha256")
@@ -78,7 +78,7 @@ def get_reading(reading_id: str) -> Any:
         for name in readings.files_of(row.id)
     }
     more = {"notes": notes, "signature": signature, "identity": identity, "files": files}
-    signed = readings.Signature(signature["by"]) if signature else None
+    signed = history.Signature(signature["by"]) if signature else None
     return line(row, upload, signed) | more
 
 

@@ -20,7 +20,8 @@ from werkzeug.routing import BaseConverter
 from dopascope.web.access import ANYONE, allow
 from dopascope.web.api.bearer import scoped
 from dopascope.web.api.problems import DETAILS, PREFIX, Problem
-from dopascope.web.readings import EVIDENCE, FILES, LAST_PAGE
+from dopascope.web.history import LAST_PAGE
+from dopascope.web.readings import EVIDENCE, FILES
 from dopascope.web.tables import Role
 
 View = TypeVar("View", bound=Callable[..., object])
