@@ -39,12 +39,12 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # One thread a worker: two workers fill two cores, and a test that measures a second is not slowed by its neighbours.
-# A file's tests stay on one worker, so that what they share is made once.
+# A file's tests stay on one worker, so that what they share is made once; the order is that of tests/conftest.py.
 test test-slow: export OMP_NUM_THREADS := 1
 
-test: lint
+test: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term --durations=30
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" --cov --cov-report=term --durations=30
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow --durations=30

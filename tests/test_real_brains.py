@@ -34,13 +34,8 @@ def found(path: Path) -> np.ndarray:
     return brain_of(formats.load(path)).mask.data > 0
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(one, marks=() if one is QUICK else pytest.mark.slow, id=one.scan.split(".")[0].replace("/", "-"))
-        for one in CASES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda one: one.scan.split(".")[0].replace("/", "-"))
 def test_masks_overlap_with_those_of_others(data_dir: Path, case: Case) -> None:
     mask, truth = found(data_dir / "t1_mri" / case.scan), reference(data_dir, case)
     assert dice(mask, truth) >= 0.90

@@ -94,6 +94,7 @@ def test_rows_where_nothing_is_asked_get_exactly_nothing(folder: Path) -> None:
     assert [bool(one.any()) for one in found] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_the_same_bytes(generator: Generator, folder: Path, tmp_path: Path) -> None:
     again = bundle_of_editor(generator, SEEN, RULE, images_of(3), tmp_path / "tiny-editor", NAMED)
     for name in ("model.onnx", "MODEL_CARD.md", "bundle.json"):

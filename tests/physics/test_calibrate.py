@@ -36,7 +36,9 @@ QUIET = Camera("quiet", (52, 54, 34), (4.6, 4.6, 4.6), 12.5, None, scale=1.0, cl
     "wanted",
     [
         {"fwhm_mm": 12.5, "haze": 0.6, "haze_fwhm_mm": 80.0, "attenuation_per_cm": 0.09},
-        {"fwhm_mm": 9.2, "haze": 0.1, "haze_fwhm_mm": 55.0, "attenuation_per_cm": 0.02},
+        pytest.param(
+            {"fwhm_mm": 9.2, "haze": 0.1, "haze_fwhm_mm": 55.0, "attenuation_per_cm": 0.02}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_camera_is_found_again_from_its_own_means(small_site: Site, wanted: dict[str, float]) -> None:

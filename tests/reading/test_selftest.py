@@ -201,7 +201,7 @@ SOME = {
 
 
 LONG = ("left_right", "linearity", "recovery", "storage")
-"""Lines of many scans; a broken chain fails them in `make test`, a sound one passes in `make test-slow`."""
+"""Lines of many scans; a broken chain fails most of them in `make test`, a sound one passes in `make test-slow`."""
 
 
 @pytest.mark.parametrize("line", [pytest.param(one, marks=pytest.mark.slow) if one in LONG else one for one in SOME])
@@ -215,7 +215,7 @@ def test_the_installed_chain_passes(line: str, tmp_path: Path) -> None:
     [
         ("left_right", mirrored),
         ("recovery", lifted),
-        ("linearity", cut_off),
+        pytest.param("linearity", cut_off, marks=pytest.mark.slow),
         ("position", stretched),
         ("large", stretched),
         ("storage", torn),

@@ -81,7 +81,7 @@ class Person(threading.Thread):
     threats="T24",
 )
 @pytest.mark.parametrize(
-    ("kills", "pause"), [(8, 0.3), pytest.param(200, 1.0, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
+    ("kills", "pause"), [(5, 0.3), pytest.param(200, 1.0, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])]
 )
 def test_each_upload_ends_in_one_state_whoever_is_killed(
     kills: int, pause: float, tmp_path: Path, database_url: str, scan: bytes
