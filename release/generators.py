@@ -1,12 +1,12 @@
 """The families of generators at equal training time on one cohort, judged by held-out people.
 
     python release/generators.py fit --cohort COHORT --work DIR [--minutes 4] [--families cvae,gan]
-    python release/generators.py page --work DIR            # record what is judged there, and write docs/generators.md
-    python release/generators.py page                       # the page anew, of the recorded figures
+    python release/generators.py page --work DIR --work DIR  # record what is judged there, and write docs/generators.md
+    python release/generators.py page                        # the page anew, of the recorded figures
 
 Resumable: what stands in DIR is gone on with, and families may be fitted by several such calls. Minutes are of the
-processor, one thread, so that a machine that others use does not favour a family. Figures go to
-release/results/generators.json.
+processor, one thread, so that a machine that others use does not favour a family. The first folder is told whole; of
+others, on another frame, what that frame adds. Figures go to release/results/generators.json.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ RESULTS: Final = ROOT / "release" / "results" / "generators.json"
 PAGE: Final = ROOT / "docs" / "generators.md"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 JUDGED: Final = Path("judged") / judgement_page.JUDGEMENT
-FORM: Final = "dopascope.generator-figures/1"
+FORM: Final = "dopascope.generator-figures/2"
 FAMILIES: Final = ("cvae", "gan", "ddpm", "rflow", "ldm")
 RATES: Final = {"cvae": 1e-3, "gan": 2e-4, "ddpm": 1e-3, "rflow": 1e-3, "ldm": 1e-3}
 """Learning rates."""
@@ -61,6 +62,11 @@ AIM: Final = 0.25
 """Share of the way to another camera that a family should stay below."""
 AIM_POINTS: Final = 0.03
 """Within which readers should call synthetic images abnormal as often as held-out ones of the class."""
+READERS: Final = "**Readers**: share called abnormal, beside held-out images of the class."
+AIMED: Final = (
+    f"**Aim.** MMD and kernel distance at most {AIM:.0%} of the way to another camera, readers within "
+    f"{AIM_POINTS * 100:g} points."
+)
 
 
 def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, families: list[str]) -> None:
@@ -95,19 +101,17 @@ def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, famili
         print(out / JUDGED, flush=True)
 
 
-def collected(work: Path) -> dict[str, Any]:
-    """The figures of every family that is judged in `work`."""
+def collected(works: Sequence[Path]) -> dict[str, Any]:
+    """The figures of every family that is judged in these folders."""
+    return {"form": FORM, "sets": [_set(work) for work in works], "software": provenance.software()}
+
+
+def _set(work: Path) -> dict[str, Any]:
     found = [_family(work / name) for name in FAMILIES if (work / name / JUDGED).is_file()]
     if len({(one["minutes"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
         raise SystemExit(f"{work}: no family is judged, or not all on the same cohort, frame and time")
     same = {key: found[0][key] for key in ("minutes", "frame", "frame_description", "simulated", "cohort_sha256")}
-    return {
-        "form": FORM,
-        **same,
-        "machine": f"{platform.machine()}, one thread",
-        "families": found,
-        "software": provenance.software(),
-    }
+    return {**same, "machine": f"{platform.machine()}, one thread", "families": found}
 
 
 def _family(folder: Path) -> dict[str, Any]:
@@ -142,26 +146,47 @@ def between(page: str, begin: str, end: str, text: str) -> str:
 
 def tables(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    families, n = figures["families"], figures["families"][0]["n"]
-    cameras = families[0]["cameras"]
-    head = (
+    whole, *others = figures["sets"]
+    parts = [*_whole(whole), *(part for one in others for part in _brief(one))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(figures: dict[str, Any]) -> str:
+    n = figures["families"][0]["n"]
+    return (
         f"Processor time of each: {figures['minutes']:g} min ({figures['machine']}); learned from {n['training']} "
         f"and judged by {n['held_out']} simulated people; {n['synthetic']} images of each, "
         f"{figures['frame_description']}. One training of each: differences between families are of these trainings. "
         "Ranges are of 95 %."
     )
-    parts = [head, _made(families)]
+
+
+def _whole(figures: dict[str, Any]) -> list[str]:
+    families = figures["families"]
+    cameras = families[0]["cameras"]
+    parts = [_head(figures), _made(families)]
     for number, features in enumerate(one["features"] for one in families[0]["features"]):
         parts.append(f"**Likeness on {features}.** {_likeness_note(cameras)}\n\n{_likeness(families, number)}")
-    parts += [
+    return [
+        *parts,
         f"**Variety**, MS-SSIM between images of one class; higher is less varied.\n\n{_variety(families)}",
         f"**Numbers read off the images.** {families[0]['read_off']['how']}.\n\n{_numbers(families)}",
-        f"**Readers**: share called abnormal, beside held-out images of the class.\n\n{_readers(families)}",
+        f"{READERS}\n\n{_readers(families)}",
         f"**Copies.**\n\n{_copies(families)}",
-        f"**Aim.** MMD and kernel distance at most {AIM:.0%} of the way to another camera, readers within "
-        f"{AIM_POINTS * 100:g} points.\n\n{_aims(families)}",
+        f"{AIMED}\n\n{_aims(families)}",
     ]
-    return "\n\n".join(parts) + "\n"
+
+
+def _brief(figures: dict[str, Any]) -> list[str]:
+    """What another frame adds: readers, and the aims anew."""
+    families = figures["families"]
+    return [
+        f"### On {figures['frame_description']}",
+        _head(figures),
+        _made(families),
+        f"{READERS}\n\n{_readers(families)}",
+        f"{AIMED}\n\n{_aims(families)}",
+    ]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -304,7 +329,7 @@ def main() -> None:
     fitting.add_argument("--frame", default="slab-64")
     fitting.add_argument("--families", default=",".join(FAMILIES))
     writing = verbs.add_parser("page", help="write the page of the recorded figures")
-    writing.add_argument("--work", type=Path, help="record the figures of this folder first")
+    writing.add_argument("--work", type=Path, action="append", help="record the figures of this folder first; repeat")
     chosen = parser.parse_args()
     if chosen.verb == "fit":
         cache = chosen.cache or chosen.work / "cache"
