@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PEOPLE = 16
+"""In the cohort that these plans are run on."""
+
 SMALL = """
 form = "dopascope.plan/1"
 name = "small"
@@ -32,6 +35,6 @@ NESTED = (
         "covariates = ['age', 'sex']\n[validation]",
     )
     .replace("top = 6.5", "top = 6.5\nseeds = [1, 2]\naugment = [{ kind = 'flip' }, { kind = 'pose' }]")
-    + "[answer]\ncombine = 'stack'\ncalibration = 'platt'\nuncertain = 0.1\nalpha = 0.2\n"
+    + "[answer]\ncombine = 'stack'\ncalibration = 'platt'\nuncertain = 0.1\nalpha = 0.4\n"
 )
 """Every road of a study in one small plan."""

@@ -12,15 +12,16 @@ from typer.testing import CliRunner
 import dopascope.cli.app as program
 from dopascope.phantom import SITES
 from dopascope.simulate import Plan, parse_mix, run
+from small_plan import PEOPLE
 
 SITE_NAMES = tuple(sorted(SITES))[:2]
 
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`cohort.tsv` of 24 people, half of them with Parkinson's, at two sites."""
+    """`cohort.tsv` of `PEOPLE` people, half of them with Parkinson's, at two sites."""
     folder = tmp_path_factory.mktemp("study") / "cohort"
-    plan = Plan(subjects=24, seed=31, sites=SITE_NAMES, mix=parse_mix("healthy=.5,pd=.5"), ideal=False)
+    plan = Plan(subjects=PEOPLE, seed=31, sites=SITE_NAMES, mix=parse_mix("healthy=.5,pd=.5"), ideal=False)
     return run(plan, folder, processes=1)
 
 

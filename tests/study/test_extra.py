@@ -17,7 +17,7 @@ from dopascope.report.study_compare import compare_runs
 from dopascope.study.extra import with_extra
 from dopascope.study.plan import Extra, changed, parse, to_toml
 from dopascope.study.run import run_study
-from small_plan import SMALL
+from small_plan import PEOPLE, SMALL
 
 TINY = {"width": 8, "latent": 3, "halvings": 2}
 POSITIVE = np.arange(24) % 3 == 0
@@ -120,7 +120,7 @@ def test_extra_images_that_cannot_be_meant_are_refused(extra: dict[str, object],
     assert field in caught.value.where
 
 
-@pytest.mark.slow  # registers 24 scans, where no other test of studies did
+@pytest.mark.slow  # registers a cohort, where no other test of studies did
 def test_a_study_with_synthetic_images_beside_its_matched_null(simulated: Path, cache: Path, tmp_path: Path) -> None:
     runs = []
     for source in ("repeated", "cvae"):
@@ -139,4 +139,4 @@ def test_a_study_with_synthetic_images_beside_its_matched_null(simulated: Path, 
         assert told[1]["extra"]["learned_from"] == expected
         assert [one["last"]["epoch"] for one in told] == [2, 2]
     compared = compare_runs(runs)
-    assert compared["scans"] == 24
+    assert compared["scans"] == PEOPLE

@@ -23,7 +23,7 @@ from dopascope.study.plan import parse
 from dopascope.study.run import run_study
 from dopascope.study.trained import networks_of
 from dopascope.tasks import classify
-from small_plan import SMALL
+from small_plan import PEOPLE, SMALL
 
 pytestmark = pytest.mark.slow
 """Networks learn for a minute here."""
@@ -64,7 +64,7 @@ def graded(simulated: Path, cache: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_grades_are_judged_where_they_are_known(graded: Path) -> None:
     told = rows(graded / "predictions-grades.tsv")
-    assert len(told) == 24 * 4
+    assert len(told) == PEOPLE * 4
     assert {row["region"] for row in told} == set(COLUMNS)
     assert [row["true"] for row in told].count("n/a") == 1
     for row in told:
@@ -74,7 +74,7 @@ def test_grades_are_judged_where_they_are_known(graded: Path) -> None:
     metrics = json.loads((graded / "metrics.json").read_text())
     for one in metrics["grades"]:
         own = [row for row in told if row["region"] == one["region"] and row["true"] != "n/a"]
-        assert one["n"] == len(own) == (23 if one["region"] == COLUMNS[0] else 24)
+        assert one["n"] == len(own) == (PEOPLE - 1 if one["region"] == COLUMNS[0] else PEOPLE)
         assert one["same"]["value"] == pytest.approx(np.mean([row["grade"] == row["true"] for row in own]))
         assert np.sum(one["confusion"]) == one["n"]
         most = max(Counter(row["true"] for row in own).values())
@@ -112,7 +112,7 @@ def test_a_bundle_answers_as_the_runs_networks_do(graded: Path, simulated: Path,
     assert list(said.grades) == ["caudate_right", "caudate_left", "putamen_right", "putamen_left"]
     card = (folder / "MODEL_CARD.md").read_text()
     assert "simulated scans only" in card
-    assert "| grade_putamen_left | 24 |" in card
+    assert f"| grade_putamen_left | {PEOPLE} |" in card
     assert "{" not in card
 
 

@@ -18,7 +18,7 @@ from dopascope.report.study_compare import compare_runs
 from dopascope.study.plan import parse
 from dopascope.study.run import Watch, run_study
 from dopascope.study.trained import networks_of
-from small_plan import NESTED, SMALL
+from small_plan import NESTED, PEOPLE, SMALL
 
 
 class StopError(Exception):
@@ -60,12 +60,12 @@ def test_every_figure_has_its_n_and_interval_and_follows_from_the_predictions(do
         for figure, function in (("auroc", score.auroc), ("log_loss", score.log_loss), ("brier", score.brier)):
             assert figures[figure]["value"] == pytest.approx(function(p, truth), abs=2e-4), (name, figure)
             assert figures[figure]["low"] <= figures[figure]["value"] <= figures[figure]["high"]
-            assert figures[figure]["n"] == 24
+            assert figures[figure]["n"] == PEOPLE
         assert figures["accuracy"]["value"] == pytest.approx(((p >= 0.5) == truth).mean())
     assert {"majority", "sbr-rule", "sbr-logistic"} < metrics["pooled"]["readers"].keys()
     differences = metrics["pooled"]["differences"]
     assert all(one["p_holm"] >= one["p"] for one in differences)
-    assert metrics["pooled"]["conformal"]["coverage"]["n"] == 24
+    assert metrics["pooled"]["conformal"]["coverage"]["n"] == PEOPLE
     assert metrics["seed_noise"]["slab"]["seeds"] == 2
     assert "NaN" not in (done / "metrics.json").read_text()
 
@@ -124,7 +124,7 @@ def test_the_page_says_what_must_be_said(done: Path) -> None:
     text = (done / "report.html").read_text()
     for words in (
         "For research and education. Not a medical device.",
-        "24 scans of 24 people",
+        f"{PEOPLE} scans of {PEOPLE} people",
         "logistic regression on binding ratios",
         "sbr-rule",
         "Calibration",
@@ -185,12 +185,12 @@ def test_a_preset_runs_by_one_command_and_is_compared(
     assert "Every scan is simulated" in text
     compared = command("compare", done, s1)
     assert compared.exit_code == 0
-    assert "24 scans" in compared.stdout
+    assert f"{PEOPLE} scans" in compared.stdout
     assert "OTHER FOLDS" in compared.stdout
     found = compare_runs([done, s1])
     assert {one["figure"] for one in found["differences"]} == {"auroc", "log_loss"}
     as_json = json.loads(command("compare", done, s1, "--json").stdout)
-    assert as_json["scans"] == 24
+    assert as_json["scans"] == PEOPLE
 
 
 def test_a_scan_that_cannot_be_used_is_named_and_the_others_go_on(
@@ -208,7 +208,7 @@ def test_a_scan_that_cannot_be_used_is_named_and_the_others_go_on(
     told = command("run", plan, "--cohort", table, "--out", tmp_path / "run", "--cache", cache)
     assert told.exit_code == 3, told.stderr
     assert cells["scan_id"] in told.stderr
-    assert len(rows(tmp_path / "run" / "predictions.tsv")) == 23
+    assert len(rows(tmp_path / "run" / "predictions.tsv")) == PEOPLE - 1
     assert cells["scan_id"] in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -139,7 +139,7 @@ def known(name: str) -> Family:
     from dopascope.learn.generative import cvae, diffusion, gan, latent
 
     del cvae, diffusion, gan, latent
-    return by_name(FAMILIES, name, kind="family of generators", where="--family")
+    return by_name(dict(sorted(FAMILIES.items())), name, kind="family of generators", where="family")
 
 
 def build(plan: Plan) -> Model:
