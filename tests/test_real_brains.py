@@ -62,6 +62,7 @@ def test_a_flair_of_thick_slices_agrees_with_the_t1(data_dir: Path) -> None:
     assert dice(moved, reference(data_dir, CASES[1])) >= 0.85
 
 
+@pytest.mark.slow
 def test_the_order_of_the_axes_makes_no_difference(data_dir: Path) -> None:
     path = data_dir / "t1_mri" / QUICK.scan
     image = nibabel.load(path)

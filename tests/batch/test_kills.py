@@ -121,6 +121,7 @@ def disturbed(table: Path, out: Path, moments: list[tuple[float, str]]) -> str:
     return finished(table, out)
 
 
+@pytest.mark.slow
 def test_kills_change_no_byte(table: Path, tmp_path: Path) -> None:
     whole = finished(table, tmp_path / "whole")
     assert disturbed(table, tmp_path / "out", [(1.6, "run"), (1.9, "worker"), (2.2, "run")]) == whole

@@ -59,6 +59,7 @@ def test_the_file_is_self_contained_and_names_no_machine(model: bytes) -> None:
         assert trace not in model
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_the_same_bytes_whatever_ran_before(groups: dict[str, list[nn.Module]]) -> None:
     one = {"first": groups["first"]}
     first = onnx_export.to_onnx(one, torch.zeros(2, 1, 72, 72), image="image")

@@ -126,6 +126,7 @@ print(test_fit.weights_sha256(net))
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_and_going_on_gives_the_same_hash(tmp_path: Path) -> None:
     def command(folder: str) -> list[str]:
         return [sys.executable, "-c", KILLED, str(Path(__file__).parent), folder]

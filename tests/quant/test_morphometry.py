@@ -132,7 +132,11 @@ BRAIN_STEM = 16
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("subject", "image"), [("mne_ecog_subject", "T1.mgz"), ("fs_subject1", "brain.mgz")], ids=["ecog", "subject1"]
+    ("subject", "image"),
+    [
+        pytest.param("mne_ecog_subject", "T1.mgz", id="ecog", marks=pytest.mark.slow),
+        pytest.param("fs_subject1", "brain.mgz", id="subject1"),
+    ],
 )
 def test_intervals_hold_what_freesurfer_says_of_real_scans(data_dir: Path, subject: str, image: str) -> None:
     folder = data_dir / "t1_mri" / subject

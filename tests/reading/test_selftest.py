@@ -214,7 +214,7 @@ def test_the_installed_chain_passes(line: str, tmp_path: Path) -> None:
     ("line", "broken"),
     [
         ("left_right", mirrored),
-        ("recovery", lifted),
+        pytest.param("recovery", lifted, marks=pytest.mark.slow),
         pytest.param("linearity", cut_off, marks=pytest.mark.slow),
         ("position", stretched),
         ("large", stretched),

@@ -85,6 +85,7 @@ def test_the_run_folder_has_all_that_the_contract_names(done: Path) -> None:
     assert told["uncertain_between"][0] <= 0.5 <= told["uncertain_between"][1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_to_the_same_answers(
     done: Path, simulated: Path, cache: Path, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,13 +18,6 @@ from dopascope.errors import SomeScansFailedError, UsageError
 if TYPE_CHECKING:
     from dopascope.learn.generative.fit import GeneratorEpoch
     from dopascope.learn.generative.plan import Setting
-
-EPOCHS: Final = {"cvae": 200, "gan": 300, "ddpm": 300, "rflow": 300, "ldm": 400}
-"""Where nobody says how many: enough for a few hundred small images."""
-FAMILY: Final = "cvae"
-FRAME: Final = "slab-64"
-LEARNING_RATE: Final = 1e-3
-"""Where neither the command line nor a preset says otherwise."""
 
 app = typer.Typer(
     name="generate", help="Fit generators of synthetic images, draw from them, and judge them.", no_args_is_help=True
@@ -100,27 +93,32 @@ def fit(
     from dopascope.generate.fitting import Wanted, Watch
     from dopascope.generate.fitting import fit as fit_cohort
     from dopascope.generate.frames import frame as known_frame
-    from dopascope.generate.presets import preset as known_preset
+    from dopascope.generate.presets import chosen as chosen_preset
     from dopascope.learn.generative.plan import known
     from dopascope.learn.generative.recipe import GeneratorRecipe
 
-    named = known_preset(preset) if preset is not None else None
-    chosen = family or (named.family if named else FAMILY)
-    known(chosen)
-    seen = known_frame(frame or (named.frame if named else FRAME))
-    usual = named.epochs if named and named.family == chosen else EPOCHS[chosen]
-    rate = named.learning_rate if named else LEARNING_RATE
+    named = chosen_preset(
+        preset,
+        family=family,
+        frame=frame,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        classes=tuple(label),
+        balanced=balanced,
+    )
+    known(named.family)
+    seen = known_frame(named.frame)
     wanted = Wanted(
-        family=chosen,
+        family=named.family,
         frame=seen,
         recipe=GeneratorRecipe(
-            epochs=usual if epochs is None else epochs,
+            epochs=named.epochs,
             batch=batch,
-            learning_rate=rate if learning_rate is None else learning_rate,
-            balanced=balanced or (named is not None and named.balanced),
+            learning_rate=named.learning_rate,
+            balanced=named.balanced,
             minutes=minutes,
         ),
-        classes=tuple(label) or (named.classes if named else ()),
+        classes=named.classes,
         conditions=tuple(condition),
         settings=_settings(setting),
         fold=fold,
@@ -128,15 +126,13 @@ def fit(
         seed=seed,
         grid_every=grid_every,
     )
-    if named:
+    if named.title:
         say(named.title)
-        say_assumed(list(named.assumed))
-    elif epochs is None:
-        say_assumed([f"{usual} epochs; --epochs or --minutes set another length"])
+    say_assumed(named.assumed)
     if splits is None:
         say_assumed([f"five folds of whole people, made with seed 1; fold {fold} is held out"])
     teller = Teller()
-    teller.training(f"{chosen}, {seen.description}")
+    teller.training(f"{named.family}, {seen.description}")
 
     def told(one: GeneratorEpoch) -> None:
         teller.line(one.epoch, ", ".join(f"{name} {value:.4f}" for name, value in one.losses.items()), one.seconds)

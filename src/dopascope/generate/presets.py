@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dopascope.errors import by_name
@@ -62,10 +62,40 @@ PRESETS: Final[Mapping[str, Preset]] = {
 """By name."""
 
 
-def preset(name: str) -> Preset:
-    """The preset of this name.
+EPOCHS: Final = {"cvae": 200, "gan": 300, "ddpm": 300, "rflow": 300, "ldm": 400}
+"""Where nobody says how many: enough for a few hundred small images."""
+USUAL: Final = Preset("", "cvae", "slab-64", epochs=EPOCHS["cvae"], learning_rate=1e-3)
+"""Where neither the command line nor a preset says otherwise."""
+
+
+def chosen(
+    name: str | None,
+    *,
+    family: str | None = None,
+    frame: str | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    classes: tuple[str, ...] = (),
+    balanced: bool = False,
+) -> Preset:
+    """The preset of this name, or the usual one, with whatever else is said in its place.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such preset.
     """
-    return by_name(PRESETS, name, kind="preset", where="--preset")
+    base = USUAL if name is None else by_name(PRESETS, name, kind="preset", where="--preset")
+    of = family or base.family
+    assumed = base.assumed
+    usual = base.epochs if name is not None and of == base.family else EPOCHS.get(of, base.epochs)
+    if name is None and epochs is None:
+        assumed = (f"{usual} epochs; --epochs or --minutes set another length",)
+    return replace(
+        base,
+        family=of,
+        frame=frame or base.frame,
+        epochs=usual if epochs is None else epochs,
+        learning_rate=base.learning_rate if learning_rate is None else learning_rate,
+        classes=classes or base.classes,
+        balanced=balanced or base.balanced,
+        assumed=assumed,
+    )

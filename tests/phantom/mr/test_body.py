@@ -83,6 +83,7 @@ def test_a_warp_that_would_fold_the_brain_is_drawn_in() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_a_label_map_becomes_a_brain_with_every_structure(data_dir: Path) -> None:
     brain = brain_of(data_dir / "t1_mri" / "fs_subject1" / "aseg.mgz")
     assert set(brain.known) == set(STRUCTURES)
