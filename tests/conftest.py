@@ -23,10 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 LONG = (
-    "study/test_run.py",
-    "formats/test_fuzz.py",
     "web/test_kills.py",
+    "formats/test_fuzz.py",
     "quant/test_phantoms.py",
+    "study/test_run.py",
+    "study/test_grades.py",
+    "web/test_browser.py",
     "web/test_uploads.py",
     "test_real_brains.py",
     "reading/test_selftest.py",
