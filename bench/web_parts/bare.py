@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 import dopascope.web
 from dopascope.reading.schema import DISCLAIMER
-from dopascope.web.readings import PAGE
+from dopascope.web.history import PAGE
 from dopascope.web.summary import VERDICTS
 from dopascope.web.tables import Job, Note, ReadingRow, Upload, User
 
@@ -22,7 +22,7 @@ LINKED = {
     "accounts.account": "/account",
     "accounts.logout": "/logout",
     "administration.models": "/models",
-    "readings.history_csv": "/history.csv",
+    "history.table": "/history.csv",
     "readings.reading": "/readings/<reading_id>",
     "records.dashboard": "/dashboard",
     "records.worklist": "/worklist",
@@ -45,7 +45,7 @@ def create(url: str) -> Flask:
     }
     engine = create_engine(url)
 
-    @app.get("/", endpoint="readings.history")
+    @app.get("/", endpoint="history.shown")
     def history() -> str:
         wanted = select(Upload).join(Job).outerjoin(ReadingRow).order_by(Upload.created.desc()).limit(PAGE + 1)
         signers = select(Note.reading_id, User.name).join(User, User.id == Note.user_id)
