@@ -27,7 +27,7 @@ from dopascope.report.study_compare import compare_runs
 from dopascope.study import changed, load
 from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
 from dopascope.study.run import run_study
-from generators import PAGE, between, measured
+from generators import PAGE, SETTINGS, between, measured
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "s1_claim.json"
@@ -35,13 +35,6 @@ BEGIN, END = "<!-- claim:begin -->", "<!-- claim:end -->"
 FORM: Final = "dopascope.s1-claim/1"
 NULL: Final = "repeated"
 FOLDS: Final = 5
-SETTINGS: Final[dict[str, dict[str, int]]] = {
-    "cvae": {"width": 16},
-    "gan": {"width": 16, "critic_width": 16},
-    "ddpm": {"width": 16},
-    "rflow": {"width": 16},
-}
-"""Narrow networks, as in docs/generators.md: a processor fits them in minutes."""
 KEPT: Final = ("figure", "value", "low", "high", "p")
 
 
@@ -49,7 +42,7 @@ def plan_of(arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs
     """`s1` without first weights of photographs, with this arm's extra images and these seeds."""
     extra: dict[str, Any] = {"source": arm}
     if arm != NULL:
-        extra["settings"] = SETTINGS.get(arm, {})
+        extra["settings"] = SETTINGS[arm]
         if generator_epochs is not None:
             extra["epochs"] = generator_epochs
     plan = changed(load("s1"), weights="none", epochs=epochs, extra=extra)
@@ -163,7 +156,8 @@ def told_of(figures: dict[str, Any]) -> str:
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
     how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
-        f"Simulated people; ResNet18 from random weights, as many extra images as scans. Learned from {how}; 15 % of "
+        f"Simulated people; ResNet18 from random weights, as many extra images as scans, generators as narrow as above. "
+        f"Learned from {how}; 15 % of "
         "what is learned from is watched instead."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
