@@ -156,9 +156,8 @@ def told_of(figures: dict[str, Any]) -> str:
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
     how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
-        f"Simulated people; ResNet18 from random weights, as many extra images as scans, generators as narrow as above. "
-        f"Learned from {how}; 15 % of "
-        "what is learned from is watched instead."
+        "Simulated people; ResNet18 from random weights, as many extra images as scans, generators as narrow as above. "
+        f"Learned from {how}; 15 % of what is learned from is watched instead."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
 

@@ -51,7 +51,7 @@ def auroc_of_people(
 
 
 def _area(values: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    # A bootstrap asks thousands of times: a sorted search is ten times as fast as ranks of all values.
+    # A bootstrap asks thousands of times: a sorted search is 2 (of 2000) to 10 times (of 16) as fast as ranks.
     cases, others = values[truth], np.sort(values[~truth])
     below, not_above = (others.searchsorted(cases, side) for side in ("left", "right"))
     return float((below.sum() + not_above.sum()) / (2 * len(cases) * len(others)))
