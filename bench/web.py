@@ -300,13 +300,21 @@ def beside_bare(store: Store, server: Server, folder: Path, chosen: argparse.Nam
 
 
 def table(record: dict[str, Any]) -> str:
-    load, pairs, list_ = record["load"], record["in_turn"], record["records_list"]
-    memory = load["memory"]
+    """The page of the measurements made so far."""
+    lines = ["# The web app", "", f"Made by `python bench/web.py`. {record['machine']}. {record['asked']}", ""]
+    if "load" in record:
+        lines += load_lines(record["load"])
+    if "in_turn" in record:
+        lines += turn_lines(record["load"]["uploads"], record["in_turn"])
+    if "records_list" in record:
+        lines += list_lines(record["records_list"])
+    lines += [f"\nError: {one}" for one in sorted(set(record.get("load", {}).get("errors", [])))[:20]]
+    return "\n".join(lines) + "\n"
+
+
+def load_lines(load: dict[str, Any]) -> list[str]:
+    """What the first measurement found."""
     lines = [
-        "# The web app",
-        "",
-        f"Made by `python bench/web.py`. {record['machine']}. {record['asked']}",
-        "",
         "## Under load",
         "",
         f"{load['requests']} requests, {len(load['errors'])} errors. Processor: server "
@@ -325,48 +333,67 @@ def table(record: dict[str, Any]) -> str:
         if one["count"]:
             shown = " | ".join(f"{1000 * one[key]:.0f}" for key in ("p50", "p95", "longest"))
             lines.append(f"| {name} | {one['count']} | {shown} |")
+    memory = load["memory"]
     by_minute = ", ".join(f"{one:.0f}" for one in memory["by_minute_mb"])
-    lines += [
+    return [
+        *lines,
         "",
         f"Resident memory of the server, after {load['warmed_by']} requests: "
         f"{memory['first_minute_mb']:.0f} MB in the first minute, {memory['last_minute_mb']:.0f} MB in the last, "
         f"{memory['slope_mb_per_minute']:+.2f} MB a minute, at most {memory['most_mb']:.0f} MB. "
         f"By minute: {by_minute}.",
         "",
+    ]
+
+
+def turn_lines(under_load: dict[str, float], pairs: dict[str, list[float]]) -> list[str]:
+    """What the second measurement found, beside the uploads of the first."""
+    rows = {
+        "under load": under_load,
+        "alone": spread(pairs["web"]),
+        "`dopascope read` of the same files, in turn with it": spread(pairs["command"]),
+    }
+    return [
         "## From upload to reading",
         "",
         "| what | count | p50 s | p95 s |",
         "|---|---|---|---|",
-    ]
-    rows = {
-        "under load": load["uploads"],
-        "alone": spread(pairs["web"]),
-        "`dopascope read` of the same files, in turn with it": spread(pairs["command"]),
-    }
-    lines += [
-        f"| {name} | {one['count']} | {one['p50']:.2f} | {one['p95']:.2f} |"
-        for name, one in rows.items()
-        if one["count"]
-    ]
-    lines += [
+        *(
+            f"| {name} | {one['count']} | {one['p50']:.2f} | {one['p95']:.2f} |"
+            for name, one in rows.items()
+            if one["count"]
+        ),
         "",
+    ]
+
+
+def list_lines(found: dict[str, Any]) -> list[str]:
+    """What the third measurement found."""
+    lines = [
         "## Records list",
         "",
-        f"{list_['connections']} connections that ask again at once.",
+        f"{found['connections']} connections that ask again at once.",
         "",
         "| what | answers/s | range of rounds | p95 ms | page bytes |",
         "|---|---|---|---|---|",
     ]
     for name, title in (("dopascope", "dopascope, waitress"), ("bare", "bare Flask, gunicorn")):
-        rates = list_["rates"][name]
+        rates = found["rates"][name]
         lines.append(
             f"| {title} | {statistics.median(rates):.0f} | {min(rates):.0f} to {max(rates):.0f} "
-            f"| {1000 * list_['times'][name]['p95']:.0f} | {list_['page_bytes'][name]} |"
+            f"| {1000 * found['times'][name]['p95']:.0f} | {found['page_bytes'][name]} |"
         )
-    low, high = min(list_["ratio_by_round"]), max(list_["ratio_by_round"])
-    lines += ["", f"Ratio {list_['ratio']:.2f} ({low:.2f} to {high:.2f} by round; aim {RATIO_AIM:.2f})."]
-    lines += [f"\nError: {one}" for one in sorted(set(load["errors"]))[:20]]
-    return "\n".join(lines) + "\n"
+    low, high = min(found["ratio_by_round"]), max(found["ratio_by_round"])
+    return [*lines, "", f"Ratio {found['ratio']:.2f} ({low:.2f} to {high:.2f} by round; aim {RATIO_AIM:.2f})."]
+
+
+def write(record: dict[str, Any]) -> str:
+    """The measurements made so far to the results' files; their page."""
+    RESULTS.mkdir(exist_ok=True)
+    text = table(record)
+    (RESULTS / "web.md").write_text(text)
+    (RESULTS / "web.json").write_text(json.dumps(record, indent=1) + "\n")
+    return text
 
 
 def main() -> None:
@@ -383,7 +410,11 @@ def main() -> None:
     chosen = parser.parse_args()
     if find_spec("gunicorn") is None:
         parser.exit(2, "The bare app runs under gunicorn: pip install gunicorn\n")
-    load_before = os.getloadavg()[0]
+    record: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.2f} before",
+        "asked": f"{chosen.users} people for {chosen.seconds:.0f} s, {chosen.uploads_per_minute:g} uploads a minute, "
+        f"{chosen.readings} readings.",
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         uploads = int(chosen.seconds * chosen.uploads_per_minute / 60)
@@ -398,25 +429,15 @@ def main() -> None:
         )
         server = serve(store)
         try:
-            load = under_load(store, server, scans[:uploads], folder, chosen)
-            pairs = in_turn(store, server, scans[uploads:], folder)
-            records_list = beside_bare(store, server, folder, chosen)
+            record["load"] = under_load(store, server, scans[:uploads], folder, chosen)
+            write(record)  # a fault of a later measurement loses nothing
+            record["in_turn"] = in_turn(store, server, scans[uploads:], folder)
+            write(record)
+            record["records_list"] = beside_bare(store, server, folder, chosen)
         finally:
             server.end()
-    record = {
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {load_before:.2f} before",
-        "asked": f"{chosen.users} people for {chosen.seconds:.0f} s, {chosen.uploads_per_minute:g} uploads a minute, "
-        f"{chosen.readings} readings.",
-        "load": load,
-        "in_turn": pairs,
-        "records_list": records_list,
-    }
-    text = table(record)
-    print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "web.md").write_text(text)
-    (RESULTS / "web.json").write_text(json.dumps(record, indent=1) + "\n")
-    if load["errors"]:
+    print(write(record))
+    if record["load"]["errors"]:
         sys.exit(1)
 
 
