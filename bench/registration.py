@@ -30,7 +30,7 @@ ENGINES = {
     "sitk_mi_4mm": ("SimpleITK", "peer"),
     "ants_affine": ("antspyx", "peer"),
     "ants_fast": ("antspyx", "peer"),
-    "greedy_nmi": ("picsl_greedy", "peer"),
+    "greedy_ncc": ("picsl_greedy", "peer"),
 }
 """Engine -> (distribution, interpreter)."""
 WORDS = {
@@ -39,7 +39,7 @@ WORDS = {
     "sitk_mi_4mm": "same, stopping at 4 mm",
     "ants_affine": "ANTsPy Affine",
     "ants_fast": "ANTsPy AffineFast",
-    "greedy_nmi": "greedy affine NMI",
+    "greedy_ncc": "greedy affine NCC, radius 4",
 }
 FAILED_MM = 6.0
 RESULTS = Path(__file__).parent / "results"
@@ -131,7 +131,7 @@ def engine_greedy(template: str) -> Any:
         greedy = Greedy3D()
         start = time.perf_counter()
         greedy.execute(
-            f"-threads {THREADS} -a -dof 12 -m NMI -i fixed moving -ia-image-centers -n 100x50x10 -V 0 -o found",
+            f"-threads {THREADS} -a -dof 12 -m NCC 4x4x4 -i fixed moving -ia-image-centers -n 100x50x10 -V 0 -o found",
             fixed=fixed,
             moving=moving,
             found=None,

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=t1_calibration.WALK)
     parser.add_argument("--page", type=Path, default=t1_calibration.PAGE)
     chosen = parser.parse_args()
+    chosen.work.mkdir(parents=True, exist_ok=True)
     known = chosen.work / "steps.json"
     steps: list[dict[str, Any]] = json.loads(known.read_text()) if known.is_file() else []
     for words in STEPS[len(steps) :]:
