@@ -45,8 +45,8 @@ lint: $(VENV)/.dev
 test test-slow: export OMP_NUM_THREADS := 1
 
 test: $(VENV)/.dev
-	$(if $(COVERAGE),$(BIN)/coverage erase)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(if $(COVERAGE),--cov --cov-report=term) --durations=30
+	$(if $(filter yes,$(COVERAGE)),$(BIN)/coverage erase)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(if $(filter yes,$(COVERAGE)),--cov --cov-report=term) --durations=30
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow --durations=30
