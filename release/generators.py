@@ -1,6 +1,6 @@
 """The families of generators at equal training time on one cohort, judged by held-out people.
 
-    python release/generators.py fit --cohort COHORT --work DIR [--minutes 4] [--families cvae,gan]
+    python release/generators.py fit --cohort COHORT --work DIR [--frame slab-64] [--minutes 4] [--families cvae,gan]
     python release/generators.py page --work DIR --work DIR  # record what is judged there, and write docs/generators.md
     python release/generators.py page                        # the page anew, of the recorded figures
 
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from dopascope import provenance
 from dopascope.batch.drive import Runner
+from dopascope.cohort import CohortScan
 from dopascope.cohort.splits import k_fold
 from dopascope.generate.asking import Request, shares
 from dopascope.generate.fitting import Wanted, claim, fit_material
@@ -29,9 +30,11 @@ from dopascope.generate.judging import judge, shown
 from dopascope.generate.lineage import FILE as FIT
 from dopascope.generate.lineage import read_lineage
 from dopascope.generate.material import chosen_scans, gather, split_of
+from dopascope.generate.read_off import DAT
 from dopascope.generate.synthetic import read_synthetic, sample
 from dopascope.learn.generative.plan import Setting
 from dopascope.learn.generative.recipe import GeneratorRecipe
+from dopascope.quant.conditions import Conditions
 from dopascope.reading import readers
 from dopascope.report import generated as judgement_page
 
@@ -39,10 +42,12 @@ ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "generators.json"
 PAGE: Final = ROOT / "docs" / "generators.md"
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
+REAL: Final = "real.json"
+"""How many of the people are no simulated ones."""
 JUDGED: Final = Path("judged") / judgement_page.JUDGEMENT
 FORM: Final = "dopascope.generator-figures/2"
 FAMILIES: Final = ("cvae", "gan", "ddpm", "rflow", "ldm")
-RATES: Final = {"cvae": 1e-3, "gan": 2e-4, "ddpm": 1e-3, "rflow": 1e-3, "ldm": 1e-3}
+RATES: Final = {"cvae": 1e-3, "gan": 5e-4, "ddpm": 1e-3, "rflow": 1e-3, "ldm": 1e-3}
 """Learning rates."""
 SETTINGS: Final[dict[str, dict[str, Setting]]] = {
     "cvae": {"width": 16},
@@ -69,13 +74,20 @@ AIMED: Final = (
 )
 
 
-def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, families: list[str]) -> None:
+def fit(
+    cohort: Path, work: Path, cache: Path, minutes: float, name: str, families: list[str], count: int = COUNT
+) -> None:
     """Fit, draw and judge families; what is in `work` already is kept."""
     known = frame(name)
     scans = chosen_scans(cohort, ())
     places = split_of(scans, k_fold(scans, FOLDS, seed=SEED), "1")
     provenance.check_writable(work)
     material = gather(known, scans, places, work / "views", cache=cache, runner=Runner(1))
+    real = {
+        name: sum(map(_real, side.scans))
+        for name, side in (("training", material.training), ("held_out", material.held_out))
+    }
+    provenance.write_text(work / REAL, json.dumps(real) + "\n")
     for family in families:
         out = work / family
         recipe = GeneratorRecipe(epochs=EVER, learning_rate=RATES[family], minutes=minutes)
@@ -83,7 +95,7 @@ def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, famili
             family,
             known,
             recipe,
-            conditions=("sbr",),
+            conditions=("sbr",) if known.modality is DAT else (),
             settings=SETTINGS[family],
             seed=SEED,
             grid_every=200,
@@ -93,12 +105,16 @@ def fit(cohort: Path, work: Path, cache: Path, minutes: float, name: str, famili
         if not (out / FIT).is_file():
             fit_material(wanted, material, cohort, out)
         lineage = read_lineage(out)
-        sample(lineage, Request(counts=shares(COUNT, lineage.parents), seed=SEED, fixed={}), out / "made")
+        sample(lineage, Request(counts=shares(count, lineage.parents), seed=SEED, fixed={}), out / "made")
         if not (out / JUDGED).is_file():
             made = read_synthetic(out / "made")
             told = judge(lineage, material, made, readers=readers.chosen(None, None))
             judgement_page.write(told, shown(material, made, told), (out / JUDGED).parent)
         print(out / JUDGED, flush=True)
+
+
+def _real(scan: CohortScan) -> bool:
+    return not Conditions.of_simulation(scan.stated)
 
 
 def collected(works: Sequence[Path]) -> dict[str, Any]:
@@ -111,7 +127,8 @@ def _set(work: Path) -> dict[str, Any]:
     if len({(one["minutes"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
         raise SystemExit(f"{work}: no family is judged, or not all on the same cohort, frame and time")
     same = {key: found[0][key] for key in ("minutes", "frame", "frame_description", "simulated", "cohort_sha256")}
-    return {**same, "machine": f"{platform.machine()}, one thread", "families": found}
+    real = json.loads((work / REAL).read_text(encoding="utf-8"))
+    return {**same, "real": real, "machine": f"{platform.machine()}, one thread", "families": found}
 
 
 def _family(folder: Path) -> dict[str, Any]:
@@ -152,10 +169,11 @@ def tables(figures: dict[str, Any]) -> str:
 
 
 def _head(figures: dict[str, Any]) -> str:
-    n = figures["families"][0]["n"]
+    n, real = figures["families"][0]["n"], figures["real"]
+    among = f" (of them {real['training']} and {real['held_out']} real)" if any(real.values()) else ""
     return (
         f"Processor time of each: {figures['minutes']:g} min ({figures['machine']}); learned from {n['training']} "
-        f"and judged by {n['held_out']} simulated people; {n['synthetic']} images of each, "
+        f"and judged by {n['held_out']} simulated people{among}; {n['synthetic']} images of each, "
         f"{figures['frame_description']}. One training of each: differences between families are of these trainings. "
         "Ranges are of 95 %."
     )
@@ -178,13 +196,19 @@ def _whole(figures: dict[str, Any]) -> list[str]:
 
 
 def _brief(figures: dict[str, Any]) -> list[str]:
-    """What another frame adds: readers, and the aims anew."""
+    """Of another frame: likeness on the main axes, variety, copies, the aims, and readers where some can look."""
     families = figures["families"]
+    axes = families[0]["features"][-1]["features"]
+    note = _likeness_note(families[0]["cameras"])
+    asked = any(reader["classes"] for one in families for reader in one["readers"])
     return [
         f"### On {figures['frame_description']}",
         _head(figures),
         _made(families),
-        f"{READERS}\n\n{_readers(families)}",
+        f"**Likeness on {axes}.** {note}\n\n{_likeness(families, -1)}",
+        f"**Variety.**\n\n{_variety(families)}",
+        *([f"{READERS}\n\n{_readers(families)}"] if asked else []),
+        f"**Copies.**\n\n{_copies(families)}",
         f"{AIMED}\n\n{_aims(families)}",
     ]
 
@@ -328,12 +352,13 @@ def main() -> None:
     fitting.add_argument("--minutes", type=float, default=4.0)
     fitting.add_argument("--frame", default="slab-64")
     fitting.add_argument("--families", default=",".join(FAMILIES))
+    fitting.add_argument("--count", type=int, default=COUNT, help="of images that are drawn")
     writing = verbs.add_parser("page", help="write the page of the recorded figures")
     writing.add_argument("--work", type=Path, action="append", help="record the figures of this folder first; repeat")
     chosen = parser.parse_args()
     if chosen.verb == "fit":
         cache = chosen.cache or chosen.work / "cache"
-        fit(chosen.cohort, chosen.work, cache, chosen.minutes, chosen.frame, chosen.families.split(","))
+        fit(chosen.cohort, chosen.work, cache, chosen.minutes, chosen.frame, chosen.families.split(","), chosen.count)
         return
     if chosen.work:
         provenance.write_text(RESULTS, json.dumps(collected(chosen.work), indent=1) + "\n")

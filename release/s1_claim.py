@@ -5,8 +5,9 @@
 
 Plan `s1` on so many people that each of five folds is learned from `size` of them. Every arm has the folds and seeds of
 its matched null, `repeated`: as many extra images, so as many steps, but nothing new. The difference is paired over
-people. An arm of fewer seeds has a null of its own, of as many. Resumable: runs that are whole are kept, others go on.
-Figures go to release/results/s1_claim.json.
+people. An arm of fewer seeds stands beside a null of as many, whose trainings are those of the larger null. Resumable:
+runs that are whole are kept, others go on. Figures go to release/results/s1_claim.json, and stay there when a later
+call of `page` is about other sizes or arms.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,23 +25,28 @@ from typing import Any, Final
 from dopascope import provenance
 from dopascope.batch.drive import Runner
 from dopascope.cohort import CohortScan, read_cohort
+from dopascope.generate.frames import frame
 from dopascope.report.study_compare import compare_runs
 from dopascope.study import changed, load
 from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
 from dopascope.study.run import run_study
-from generators import PAGE, SETTINGS, between, measured
+from generators import FAMILIES, PAGE, SETTINGS, between, measured
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "s1_claim.json"
 BEGIN, END = "<!-- claim:begin -->", "<!-- claim:end -->"
 FORM: Final = "dopascope.s1-claim/1"
 NULL: Final = "repeated"
+MIDDLE: Final = "slab-64"
+"""The frame whose pixels are taken of each slice: 64 x 64, so that a processor comes to the end."""
 FOLDS: Final = 5
 KEPT: Final = ("figure", "value", "low", "high", "p")
 
 
-def plan_of(arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs: int | None) -> Plan:
-    """`s1` without first weights of photographs, with this arm's extra images and these seeds."""
+def plan_of(
+    arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs: int | None, precision: str = "32"
+) -> Plan:
+    """`s1` without first weights of photographs, on the middle of slices, with this arm's extra images and seeds."""
     extra: dict[str, Any] = {"source": arm}
     if arm != NULL:
         extra["settings"] = SETTINGS[arm]
@@ -47,7 +54,16 @@ def plan_of(arm: str, seeds: Sequence[int], epochs: int | None, generator_epochs
             extra["epochs"] = generator_epochs
     plan = changed(load("s1"), weights="none", epochs=epochs, extra=extra)
     members = [
-        one.model_copy(update={"seeds": list(seeds)}) if isinstance(one, NetworkMember) else one for one in plan.members
+        one.model_copy(
+            update={
+                "seeds": list(seeds),
+                "crop": list(frame(MIDDLE).sight.crop),
+                "training": one.training.model_copy(update={"precision": precision}),
+            }
+        )
+        if isinstance(one, NetworkMember)
+        else one
+        for one in plan.members
     ]
     return parse(to_toml(plan.model_copy(update={"members": members})), where=f"s1 with {arm}")
 
@@ -95,13 +111,29 @@ def run(told: argparse.Namespace) -> None:
         provenance.check_writable(folder)
         table = table_of(told.cohort, chosen(scans, size), folder / "cohort.tsv")
         for arm in (NULL, *told.arms.split(",")):
-            plan = plan_of(arm, _whole(told.seeds), told.epochs, told.generator_epochs)
+            plan = plan_of(arm, _whole(told.seeds), told.epochs, told.generator_epochs, told.precision)
             out = folder / arm
+            if arm == NULL and not out.is_dir():
+                lend(told.work, size, plan, out)
             if not (out / "metrics.json").is_file():
                 run_study(
                     plan, table, out, resume=out.is_dir(), cache=told.cache or told.work / "cache", runner=Runner(1)
                 )
             print(out, flush=True)
+
+
+def lend(work: Path, size: int, plan: Plan, out: Path) -> None:
+    """Lay into `out` the trainings that a null of other seeds has in common with this one.
+
+    What was trained otherwise than the plan says is trained anew: the study looks.
+    """
+    trainings = {f"{one.name}-seed-{seed}" for one in plan.networks for seed in one.seeds}
+    for sibling in sorted(work.glob(f"size-{size:04d}-seeds-*")):
+        if not (sibling / NULL / "metrics.json").is_file():
+            continue
+        for training in sorted((sibling / NULL).glob("fold-*/*-seed-*")):
+            if training.name in trainings:
+                shutil.copytree(training, out / training.parent.name / training.name, dirs_exist_ok=True)
 
 
 def collected(work: Path) -> dict[str, Any]:
@@ -124,12 +156,21 @@ def collected(work: Path) -> dict[str, Any]:
                     "seeds": member.seeds,
                     "epochs": member.training.epochs,
                     "generator_epochs": member.extra.epochs,
+                    "precision": member.training.precision,
                     "settings": member.extra.settings,
                     "runs": {Path(name).name: figures for name, figures in told["runs"].items()},
                     "differences": [{key: one[key] for key in KEPT} for one in told["differences"]],
                 }
             )
     return {"form": FORM, "found": found, "software": provenance.software()}
+
+
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What was found before and now; of the same size, arm and number of seeds, what was found now."""
+    found = {
+        (one["size"], FAMILIES.index(one["arm"]), len(one["seeds"])): one for one in (*before["found"], *now["found"])
+    }
+    return {**now, "found": [found[key] for key in sorted(found)]}
 
 
 def with_claim(page: str, figures: dict[str, Any]) -> str:
@@ -156,7 +197,8 @@ def told_of(figures: dict[str, Any]) -> str:
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
     how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
-        "Simulated people; ResNet18 from random weights, as many extra images as scans, generators as narrow as above. "
+        "Simulated people; the middle 64 x 64 pixels of slices 40, 41 and 42; ResNet18 from random "
+        "weights, as many extra images as scans, generators as narrow as above. "
         f"Learned from {how}; 15 % of what is learned from is watched instead."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
@@ -190,6 +232,7 @@ def main() -> None:
     running.add_argument("--seeds", default="1,2,3")
     running.add_argument("--epochs", type=int)
     running.add_argument("--generator-epochs", type=int)
+    running.add_argument("--precision", choices=("32", "bf16"), default="32", help="of the classifier's arithmetic")
     writing = verbs.add_parser("page", help="write the page of the recorded figures")
     writing.add_argument("--work", type=Path, help="record the figures of this folder first")
     told = parser.parse_args()
@@ -197,7 +240,8 @@ def main() -> None:
         run(told)
         return
     if told.work:
-        provenance.write_text(RESULTS, json.dumps(collected(told.work), indent=1) + "\n")
+        before = json.loads(RESULTS.read_text(encoding="utf-8"))
+        provenance.write_text(RESULTS, json.dumps(merged(before, collected(told.work)), indent=1) + "\n")
     text = PAGE.read_text(encoding="utf-8")
     provenance.write_text(PAGE, with_claim(text, json.loads(RESULTS.read_text(encoding="utf-8"))))
     print(PAGE)

@@ -100,3 +100,35 @@ def test_a_gain_is_said_where_its_interval_leaves_zero_behind() -> None:
     assert s1_claim._verdict(one(0.01, 0.1)).endswith("a gain is shown.")
     assert s1_claim._verdict(one(-0.01, 0.1)).endswith("no gain is shown.")
     assert s1_claim._verdict(one(-0.2, -0.1)).endswith("a LOSS is shown.")
+
+
+def test_a_null_of_fewer_seeds_takes_the_trainings_of_the_larger_one(tmp_path: Any) -> None:
+    plan = s1_claim.plan_of(s1_claim.NULL, [1], None, None)
+    larger = tmp_path / "size-0050-seeds-3" / s1_claim.NULL
+    for seed in (1, 2):
+        training = larger / "fold-2" / f"resnet18-seed-{seed}"
+        training.mkdir(parents=True)
+        (training / "facts.json").write_text(str(seed))
+    out = tmp_path / "size-0050-seeds-1" / s1_claim.NULL
+    s1_claim.lend(tmp_path, 50, plan, out)
+    assert not out.exists(), "the larger null is not whole"
+    (larger / "metrics.json").touch()
+    s1_claim.lend(tmp_path, 100, plan, out)
+    assert not out.exists(), "another size"
+    s1_claim.lend(tmp_path, 50, plan, out)
+    assert [str(one.relative_to(out)) for one in out.rglob("*.json")] == ["fold-2/resnet18-seed-1/facts.json"]
+
+
+def test_what_was_found_before_stays_beside_what_is_found_now() -> None:
+    def one(size: int, arm: str, seeds: int, scans: int) -> dict[str, Any]:
+        return {"size": size, "arm": arm, "seeds": list(range(seeds)), "scans": scans}
+
+    before = {"found": [one(50, "cvae", 3, 1), one(100, "ddpm", 1, 2)], "form": "old"}
+    now = {"found": [one(100, "cvae", 3, 3), one(50, "cvae", 3, 4)], "form": "new"}
+    made = s1_claim.merged(before, now)
+    assert made["form"] == "new"
+    assert [(told["size"], told["arm"], told["scans"]) for told in made["found"]] == [
+        (50, "cvae", 4),
+        (100, "cvae", 3),
+        (100, "ddpm", 2),
+    ]

@@ -65,7 +65,7 @@ def test_mcnemar_is_that_of_statsmodels(rows: list[tuple[bool, bool]]) -> None:
     assert mcnemar(one, other) == pytest.approx(mcnemar_of_statsmodels(table, exact=True).pvalue, abs=1e-9)
 
 
-@settings(max_examples=25)  # the oracle takes 60 ms a call
+@settings(max_examples=10)  # the oracle takes 60 ms a call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])

@@ -15,6 +15,7 @@ from dopascope import formats, score
 from dopascope.errors import UnreadableError, UsageError
 from dopascope.report import study as page
 from dopascope.report.study_compare import compare_runs
+from dopascope.study.members import _key
 from dopascope.study.plan import parse
 from dopascope.study.run import Watch, run_study
 from dopascope.study.trained import networks_of
@@ -345,3 +346,12 @@ def test_weights_that_changed_are_not_explained(done: Path, tmp_path: Path) -> N
         networks_of(done, "1")
     with pytest.raises(UsageError, match="no run folder"):
         networks_of(tmp_path)
+
+
+def test_a_finished_training_stays_finished_when_other_seeds_are_asked_for_beside_it() -> None:
+    plans = [SMALL.replace("top = 6.5", f"top = 6.5\nseeds = {seeds}") for seeds in ([1], [1, 2])]
+    one, more = (parse(plan, where="test").networks[0] for plan in plans)
+    rows = [["a"], ["b"], []]
+    assert _key(one, 1, "none", rows) == _key(more, 1, "none", rows)
+    assert _key(more, 1, "none", rows) != _key(more, 2, "none", rows)
+    assert _key(one, 1, "none", rows) != _key(one, 1, "none", [["a"], ["c"], []])

@@ -252,7 +252,8 @@ def ask_tabular(
 def _key(member: NetworkMember, seed: int, source: str, rows: Sequence[Sequence[str]]) -> str:
     """Of everything that a finished training belongs to; `rows` are names of scans, so their order counts."""
     # Without extra images the key is what it was before there were any, so that finished runs stay finished.
-    known = [member.model_dump(mode="json", exclude={"extra"} if member.extra is None else None), seed, source, rows]
+    aside = {"seeds"} | ({"extra"} if member.extra is None else set())  # other seeds do not touch this training
+    known = [member.model_dump(mode="json", exclude=aside), seed, source, rows]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
