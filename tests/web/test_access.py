@@ -52,6 +52,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "readings.file": OWN,
     "readings.beside": CLINICAL,
     "readings.adjust": OWN,
+    "readings.simulate": OWN,
     "readings.add_note": OWN,
     "readings.sign": OWN,
     "tokens.make": EVERYBODY,
@@ -74,13 +75,17 @@ MATRIX: dict[str, dict[str, str]] = {
     "api_administration.list_models": EVERYBODY,
     "api_administration.list_settings": ADMINISTRATORS,
     "api_uploads.correct_registration": OWN,
+    "api_uploads.simulate_reading": OWN,
     "api_administration.list_users": ADMINISTRATORS,
     "api_administration.change_user": ADMINISTRATORS,
     "api_administration.get_audit": ADMINISTRATORS,
     "api_administration.get_queue": ADMINISTRATORS,
 }
 """Endpoint -> what each kind of user gets; the scan is the owner's. Programs ask with a token of that user."""
-BODIES = {"api_uploads.correct_registration": {"shift_mm": [0, 1, 0], "rotate_deg": [0, 0, 0]}}
+BODIES: dict[str, dict[str, object]] = {
+    "api_uploads.correct_registration": {"shift_mm": [0, 1, 0], "rotate_deg": [0, 0, 0]},
+    "api_uploads.simulate_reading": {},
+}
 """What programs send where it is not a comment."""
 
 

@@ -313,9 +313,9 @@ def test_a_registration_is_corrected_once(installation: Installation, ada: Progr
     assert told.status_code == 202
     upload = ada.get(f"/uploads/{told.json['upload_id']}").json
     assert {"shift_mm": [0, 3, 0], "rotate_deg": [0, 0, 2.5]}.items() <= upload["choices"].items()
-    assert upload["adjusts"] == ada.get(f"/readings/{reading}").json["upload_id"]
+    assert upload["replaces"] == ada.get(f"/readings/{reading}").json["upload_id"]
     again = ada.post(at, json={"shift_mm": [0, 1, 0], "rotate_deg": [0, 0, 0]})
-    assert refused(again, 409)["type"].endswith("corrected")
+    assert refused(again, 409)["type"].endswith("replaced")
 
 
 def _notes(installation: Installation, program: Program, reading: str) -> None:

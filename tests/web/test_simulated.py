@@ -13,8 +13,8 @@ from dopascope import phantom
 from dopascope.formats import save_nifti
 from dopascope.reading.counterfactual import FILE, NO_AGE
 from dopascope.web import child
-from dopascope.web.tables import Upload
-from web_installation import Browser, Finished, Installation
+from dopascope.web.tables import AuditEntry, Upload, User
+from web_installation import Browser, Finished, Installation, Program
 
 ASKED = {"counterfactual": "normal"}
 
@@ -107,3 +107,65 @@ def test_it_is_asked_for_on_the_page_and_by_programs(installation: Installation)
     for wrong in ("younger", "1.5"):
         assert ada.upload((data, "one.dcm"), counterfactual=wrong).status_code == 422
         assert "Not a valid choice" in browser.upload((data, "three.dcm"), counterfactual=wrong).text
+
+
+def plain(finished: Finished) -> Finished:
+    """The same as if nobody had asked for a simulation."""
+    whole = json.loads((finished.reading / "reading.json").read_text(encoding="utf-8"))
+    assert whole["counterfactual"] is None
+    return replace(finished, upload={**finished.upload, "choices": {}})
+
+
+def test_a_reading_without_one_is_made_again_with_one_and_stays(
+    installation: Installation, without_age: Finished
+) -> None:
+    browser, first = placed(installation, plain(without_age))
+    page = f"/readings/{first}"
+    assert "Simulate this scan" in browser.get(page).text
+    assert "0 to 120 years" in browser.submit(f"{page}/simulate", page=page, age="121").text
+    assert len(installation.jobs()) == 1
+    told = browser.submit(f"{page}/simulate", page=page, age="70")
+    installation.work()
+    second = browser.get(told.headers["Location"]).headers["Location"].rsplit("/", 1)[1]
+    made = browser.get(f"/readings/{second}/reading.json").json
+    assert (made["counterfactual"]["asked"], made["person"]["age_years"]) == ("normal", 70)
+    before = browser.get(f"{page}/reading.json").json
+    ratios = [{name: one["sbr"] for name, one in told["quantification"]["regions"].items()} for told in (before, made)]
+    assert ratios[1] == pytest.approx(ratios[0], rel=1e-4), "nothing was measured otherwise"
+    shown = browser.get(f"/readings/{second}").text
+    assert "read again with a simulation" in shown
+    assert "corrected by hand" not in shown
+    assert "Simulate this scan" not in shown
+    earlier = browser.get(page).text
+    assert "not the current reading" in earlier
+    assert f"/readings/{second}" in earlier
+    assert "Simulate this scan" not in earlier
+    with installation.database.read() as session:
+        actions = [one.action for one in session.scalars(select(AuditEntry))]
+    assert actions.count("simulation asked for") == 1
+
+
+def test_programs_ask_for_it_once_and_are_told_why_not(
+    installation: Installation, with_age: Finished, without_age: Finished
+) -> None:
+    _, simulated = placed(installation, with_age)
+    ada = installation.program(installation.token("ada"))
+    assert _refused(ada, simulated) == "simulated"
+    with installation.database.read() as session:
+        owner = session.scalars(select(User.id).where(User.name == "ada")).one()
+    reading = installation.place(plain(without_age), owner)
+    assert ada.post(f"/readings/{reading}/simulations", json={"age": 121}).status_code == 422
+    told = ada.post(f"/readings/{reading}/simulations", json={"age": 70})
+    assert told.status_code == 202
+    upload = ada.get(told.json["links"]["upload"]).json
+    assert upload["choices"] == {**ASKED, "age": 70}
+    assert upload["replaces"] == ada.get(f"/readings/{reading}").json["upload_id"]
+    assert _refused(ada, reading) == "replaced"
+    installation.browser("ada").sign(f"/readings/{reading}", "Reduced.")
+    assert _refused(ada, reading) == "replaced", "what waits to be read again is not signed"
+
+
+def _refused(program: Program, reading: str) -> str:
+    told = program.post(f"/readings/{reading}/simulations", json={})
+    assert told.status_code == 409
+    return str(told.json["type"]).rsplit("/", 1)[-1].rsplit(":", 1)[-1]

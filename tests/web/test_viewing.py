@@ -143,10 +143,10 @@ def test_what_was_corrected_is_neither_corrected_again_nor_signed(one: tuple[Ins
     browser.submit(f"{page}/adjust", page=page, right="2")
     told = browser.submit(f"{page}/adjust", page=page, right="3")
     assert told.headers["Location"].endswith(page)
-    assert "was corrected by hand before" in browser.get(page).text
+    assert "was read again from here before" in browser.get(page).text
     assert len(installation.jobs()) == 2
     browser.sign(page, "Reduced.")
-    assert "was corrected by hand before" in browser.get(page).text
+    assert "was read again from here before" in browser.get(page).text
     with installation.database.read() as session:
         assert session.scalars(select(Note)).all() == []
 

@@ -1,4 +1,4 @@
-"""Uploads made of others: each image of several that came in together, and a scan whose registration was corrected."""
+"""Uploads made of others: each image of several that came in together, and a scan that is read again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dopascope.web.tables import Job, Upload, new_id
 
 
 def derive(
-    session: Session, settings: Settings, source: Upload, choices: dict[str, Any], *, adjusts: str | None = None
+    session: Session, settings: Settings, source: Upload, choices: dict[str, Any], *, replaces: str | None = None
 ) -> str:
     """Queue the files of `source` to be read with other choices; returns the id of the new upload.
 
@@ -33,7 +33,7 @@ def derive(
             size=0,
             sha256=source.sha256,
             choices=choices,
-            adjusts=adjusts,
+            replaces=replaces,
         )
     )
     session.flush()

@@ -224,5 +224,12 @@ def _setting(one: Changeable) -> SelectField | FloatField:
     return FloatField(one.title, [InputRequired("Give a number."), NumberRange(one.low, one.high)])
 
 
+class SimulateForm(FlaskForm):  # type: ignore[misc]
+    """A wish for a simulation of a scan that was read without one."""
+
+    age = DecimalField("Age, years", [Optional(), NumberRange(0, 120, "0 to 120 years.")])
+    submit = SubmitField("Read again with a simulation")
+
+
 class OnlyToken(FlaskForm):  # type: ignore[misc]
     """A button: the token against forged requests alone."""

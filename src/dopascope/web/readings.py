@@ -1,4 +1,4 @@
-"""One reading with its report, corrections, comments and the signature."""
+"""One reading with its report, what is read again of it, comments and the signature."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from dopascope.reading import Reading
 from dopascope.reading.counterfactual import FILE as SIMULATED
+from dopascope.reading.counterfactual import NORMAL
 from dopascope.reading.schema import ManualAdjustment
 from dopascope.reading.t1 import MASK_FILE
 from dopascope.report import content, t1_content, wording
@@ -28,7 +29,7 @@ from dopascope.web.access import (
 )
 from dopascope.web.accounts import note, password_trouble
 from dopascope.web.derive import derive
-from dopascope.web.forms import AdjustForm, NoteForm, SignForm
+from dopascope.web.forms import AdjustForm, NoteForm, SignForm, SimulateForm
 from dopascope.web.seal import SEAL
 from dopascope.web.tables import Identity, Job, Note, ReadingRow, Upload
 
@@ -69,15 +70,18 @@ def _page(
     note_form: NoteForm | None = None,
     sign_form: SignForm | None = None,
     adjust_form: AdjustForm | None = None,
+    simulate_form: SimulateForm | None = None,
 ) -> str:
     with database().read() as session:
         row, upload = row_of(session, reading_id)
-        before = _reading_of(session, upload.adjusts)
+        before = _reading_of(session, upload.replaces)
         after = session.scalars(
-            select(ReadingRow).join(Upload).where(Upload.adjusts == upload.id).order_by(ReadingRow.created.desc())
+            select(ReadingRow).join(Upload).where(Upload.replaces == upload.id).order_by(ReadingRow.created.desc())
         ).first()
         notes = notes_of(session, reading_id)
         identity = identity_of(session, row, upload)
+        moved_before = before is not None and moved(before.upload, upload)
+        moved_after = after is not None and moved(upload, after.upload)
     whole = whole_of(reading_id)
     numbers = None if whole.verdict == "refused" else whole.quantification
     manual = whole.registration.manual if whole.registration else None
@@ -106,11 +110,14 @@ def _page(
         sign_form=sign_form or SignForm.of(t1=whole.is_t1),
         adjust_form=adjust_form or AdjustForm(formdata=None, **_as_fields(manual)),
         adjusting=adjust_form is not None,
+        simulate_form=simulate_form or SimulateForm(formdata=None),
         viewer=viewing.told(whole, settings().readings / reading_id, _addresses(reading_id, whole)),
         script=viewing.SCRIPT if Path(current_app.static_folder or "", viewing.SCRIPT).is_file() else None,
         manual=manual,
         before=before,
+        moved_before=moved_before,
         after=after,
+        moved_after=moved_after,
     )
 
 
@@ -215,29 +222,42 @@ def adjust(reading_id: str) -> AnyResponse | str:
     return redirect(url_for("uploads.job", upload_id=made))
 
 
+@blueprint.post("/readings/<reading_id>/simulate")
+@allow(CLINICAL)
+def simulate(reading_id: str) -> AnyResponse | str:
+    """Queue the same scan to be read with a simulation as an age-matched normal; the earlier reading stays."""
+    form = SimulateForm()
+    if not form.validate_on_submit():
+        return _page(reading_id, simulate_form=form)
+    made = with_simulation(reading_id, None if form.age.data is None else float(form.age.data))
+    if isinstance(made, Closed):
+        flash(made.told, "alarm")
+        return redirect(url_for("readings.reading", reading_id=reading_id))
+    return redirect(url_for("uploads.job", upload_id=made))
+
+
 class Closed(NamedTuple):
-    """Why a reading can be neither corrected nor signed any more: a word for programs, a sentence for people."""
+    """Why a reading can be neither read again nor signed any more: a word for programs, a sentence for people."""
 
     kind: str
     told: str
 
 
 SIGNED_BEFORE: Final = Closed("signed", "This reading is signed and stays as it is; add an addendum.")
-CORRECTED_BEFORE: Final = Closed(
-    "corrected",
-    "This reading's registration was corrected by hand before; go on with the corrected reading, so that one stands.",
+REPLACED_BEFORE: Final = Closed(
+    "replaced", "This scan was read again from here before; go on with that reading, so that one stands."
 )
-
-
 NOT_MOVED: Final = Closed("t1", "A T1 MRI is not corrected by hand: nothing of its reading could be moved.")
+NOT_SIMULATED: Final = Closed("no-ratios", "Only a DaT SPECT whose binding ratios were measured can be simulated.")
+SIMULATED_BEFORE: Final = Closed("simulated", "This reading was made with a simulation.")
 
 
 def _closed(session: Session, reading_id: str, upload: Upload) -> Closed | None:
-    """A corrected reading that still waits counts, so that two people at once do not leave two current readings."""
+    """A second reading that still waits counts, so that two people at once do not leave two current readings."""
     if _is_signed(session, reading_id):
         return SIGNED_BEFORE
-    corrected = select(Upload.id).join(Job).where(Upload.adjusts == upload.id, Job.state.not_in(("refused", "dead")))
-    return CORRECTED_BEFORE if session.scalars(corrected).first() is not None else None
+    again = select(Upload.id).join(Job).where(Upload.replaces == upload.id, Job.state.not_in(("refused", "dead")))
+    return REPLACED_BEFORE if session.scalars(again).first() is not None else None
 
 
 def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | Closed:
@@ -252,9 +272,37 @@ def correct(reading_id: str, shift_mm: Three, rotate_deg: Three) -> str | Closed
         if closed is not None:
             return closed
         choices = upload.choices | {"shift_mm": shift_mm, "rotate_deg": rotate_deg}
-        made = derive(session, settings(), upload, choices, adjusts=upload.id)
+        made = derive(session, settings(), upload, choices, replaces=upload.id)
         note(session, "registration corrected", row.id, upload=made, shift_mm=shift_mm, rotate_deg=rotate_deg)
         return made
+
+
+def with_simulation(reading_id: str, age: float | None) -> str | Closed:
+    """Queue a scan that the user of this request may see to be read with a simulation as an age-matched normal.
+
+    Args:
+        reading_id: of the reading without one.
+        age: in years, where the reading knows none; None leaves what was known.
+
+    Returns:
+        The id of the upload that stands for it, or why there is none.
+    """
+    with database().write() as session:
+        row, upload = row_of(session, reading_id)
+        if upload.choices.get("counterfactual"):
+            return SIMULATED_BEFORE
+        closed = _closed(session, reading_id, upload) if whole_of(reading_id).quantification else NOT_SIMULATED
+        if closed is not None:
+            return closed
+        choices = upload.choices | {"counterfactual": NORMAL} | ({} if age is None else {"age": age})
+        made = derive(session, settings(), upload, choices, replaces=upload.id)
+        note(session, "simulation asked for", row.id, upload=made)
+        return made
+
+
+def moved(earlier: Upload, later: Upload) -> bool:
+    """Whether the second reading of a scan has another registration than the first one."""
+    return any(earlier.choices.get(name) != later.choices.get(name) for name in ("shift_mm", "rotate_deg"))
 
 
 def _is_signed(session: Session, reading_id: str) -> bool:

@@ -119,8 +119,9 @@ class Upload(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     choices: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """Fields of `reading.Choices`, and `series` where the files hold several."""
-    adjusts: Mapped[str | None] = mapped_column(_ID, default=None, index=True)
-    """Upload whose registration a person corrected; its reading is then no longer the current one."""
+    replaces: Mapped[str | None] = mapped_column("adjusts", _ID, default=None, index=True)
+    """Upload that was read again by this one, registered by hand or with a simulation; once this one is read, the
+    reading before is no longer the current one. The column keeps its first name."""
     owner: Mapped[User] = relationship(lazy="joined")
     job: Mapped[Job] = relationship(back_populates="upload", lazy="joined")
     reading: Mapped[ReadingRow | None] = relationship(back_populates="upload", lazy="joined")
@@ -190,7 +191,7 @@ class ReadingRow(Base):
     owner_id: Mapped[str] = mapped_column(_ID, index=True)
     """Its upload's: lists of very many readings need not ask for their uploads."""
     current: Mapped[bool] = mapped_column(default=True)
-    """False once a reading with its registration corrected by hand has taken its place."""
+    """False once another reading of the scan has taken its place."""
     pseudonym: Mapped[str] = mapped_column(String(32), index=True)
     created: Mapped[float] = mapped_column(Float)
     verdict: Mapped[str] = mapped_column(String(16), index=True)

@@ -189,8 +189,8 @@ class Worker:
             )
             session.flush()
             session.add(Identity(reading_id=claim.job_id, fields=identity))
-            if upload.adjusts is not None:
-                replaced = update(ReadingRow).where(ReadingRow.upload_id == upload.adjusts)
+            if upload.replaces is not None:
+                replaced = update(ReadingRow).where(ReadingRow.upload_id == upload.replaces)
                 session.execute(replaced.values(current=False))
             self._note(session, "reading done", claim.upload_id)
 

@@ -128,6 +128,16 @@ class Correction(Schema):
     rotate_deg = _three("about the x, y and z axis, right-handed; degrees")
 
 
+class Simulation(Schema):
+    """What a simulation as an age-matched normal needs."""
+
+    age = fields.Float(
+        validate=validate.Range(0, 120),
+        allow_nan=False,
+        metadata={"description": "years, where the reading knows none"},
+    )
+
+
 class ReadingDetail(ReadingLine):
     """One reading; whom it shows is null for those who may not see it or where the scan does not say."""
 
@@ -170,8 +180,9 @@ class UploadDetail(Answer):
     size = fields.Integer(metadata={"description": "bytes"})
     sha256 = fields.String()
     choices = fields.Dict(keys=fields.String())
-    adjusts = fields.String(
-        allow_none=True, metadata={"description": "id of the upload whose registration was corrected by this one"}
+    replaces = fields.String(
+        allow_none=True,
+        metadata={"description": "id of the upload that was read again by this one, corrected or with a simulation"},
     )
     created = Moment()
     job = fields.Nested(JobState)

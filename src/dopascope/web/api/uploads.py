@@ -17,7 +17,7 @@ from dopascope.web.access import CLINICAL, SIGNED_IN, database, upload_of, visib
 from dopascope.web.api.problems import Problem, refusal
 from dopascope.web.api.readings import looked_for
 from dopascope.web.api.resource import PAGES, Blueprint, invalid, page_of
-from dopascope.web.api.schemas import KEY, Accepted, Correction, JobState, Looked, Said, UploadDetail
+from dopascope.web.api.schemas import KEY, Accepted, Correction, JobState, Looked, Said, Simulation, UploadDetail
 from dopascope.web.tables import Job, Upload
 
 blueprint = Blueprint("uploads", "Files that come in, and how far their reading is.")
@@ -91,6 +91,17 @@ def correct_registration(given: dict[str, Any], reading_id: str) -> Any:
     return accepted(made)
 
 
+@blueprint.operation("/readings/<id:reading_id>/simulations", "POST", CLINICAL, "upload")
+@blueprint.arguments(Simulation)
+@blueprint.response(202, Accepted, headers=TAKEN)
+def simulate_reading(given: dict[str, Any], reading_id: str) -> Any:
+    """Queue a scan to be read with a simulation as an age-matched normal; 409 where there can be none any more."""
+    made = readings.with_simulation(reading_id, given.get("age"))
+    if isinstance(made, readings.Closed):
+        raise Problem(409, made.told, kind=made.kind)
+    return accepted(made)
+
+
 def accepted(upload_id: str) -> tuple[dict[str, Any], dict[str, str]]:
     """What is said of an upload that was queued, and the headers that say it."""
     with database().read() as session:
@@ -152,7 +163,7 @@ def job_state(job: Job) -> dict[str, Any]:
 
 
 def _upload(upload: Upload) -> dict[str, Any]:
-    columns = ("id", "files", "size", "sha256", "choices", "created", "adjusts")
+    columns = ("id", "files", "size", "sha256", "choices", "created", "replaces")
     return {name: getattr(upload, name) for name in columns} | {
         "file": upload.original_name,
         "owner": upload.owner.name,
