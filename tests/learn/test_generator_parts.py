@@ -249,7 +249,8 @@ def test_the_average_is_of_the_weights() -> None:
     assert len(seen) == 4
 
 
-def test_the_autoencoder_rests_while_its_codes_are_learned(tmp_path: Path) -> None:
+def test_the_autoencoder_rests_while_its_codes_are_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
     case = CASES["ldm-2d"]
     told: list[dict[str, Any]] = []
 

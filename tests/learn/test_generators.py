@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def fit(case: Case, seed: int = 3, folder: Path | None = None, epochs: int = 4, 
     return fit_generator(case.plan(), *examples(case.shape), recipe, seed=seed, folder=folder, **options)
 
 
+@cache
+def whole_of(name: str) -> Generator:
+    """Of a training that nothing stopped."""
+    return fit(CASES[name], augment=AUGMENT)
+
+
 def test_every_family_is_tried_in_every_number_of_axes_that_it_takes() -> None:
     known("cvae")
     tried = {(case.family, len(case.shape) - 1) for case in CASES.values()}
@@ -69,19 +76,22 @@ def test_it_draws_nothing_beyond_what_it_has_seen(name: str) -> None:
 
 
 @EVERY
+@pytest.mark.parametrize(("least_s", "kept"), [(0.0, 2), (60.0, 1)])
 def test_a_training_that_was_stopped_at_any_moment_ends_with_the_same_weights(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, least_s: float, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of two epochs that were over, both were kept, or of quick ones the first."""
     case = CASES[name]
-    whole = fit(case, augment=AUGMENT)
+    monkeypatch.setattr(checkpoint, "EVERY_S", least_s)
+    whole = whole_of(name)
     with monkeypatch.context() as patched:
         patched.setattr(loop._Training, "_batch", _stopping(loop._Training._batch, after=5))
         with pytest.raises(StopError):  # in the third of four epochs of two batches
             fit(case, folder=tmp_path, augment=AUGMENT)
-    assert (tmp_path / checkpoint.LOG).read_text().count("\n") == 3
+    assert (tmp_path / checkpoint.LOG).read_text().count("\n") == 1 + kept
     went_on = []
     resumed = fit(case, folder=tmp_path, augment=AUGMENT, progress=went_on.append)
-    assert [one.epoch for one in went_on] == [3, 4]
+    assert [one.epoch for one in went_on] == [1, 2, 3, 4][kept:]
     assert weights_sha256(resumed.model) == weights_sha256(whole.model)
     classes = ["high", "low"] * 2
     assert torch.equal(resumed.sample(classes, seed=7), whole.sample(classes, seed=7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,9 @@ BEST: Final = "best/"
 MOMENTS: Final = "moments/"
 
 
+EVERY_S: Final = 5.0
+"""Least time between checkpoints. A training redoes no more than that after an interruption, bit for bit; 130 MB of a
+ResNet18 after each second of it cost a fifth of the time."""
 Line = TypeVar("Line", bound="DataclassInstance")
 """What a training logs of an epoch."""
 
@@ -44,6 +48,22 @@ class State(Generic[Line]):
     best_epoch: int = 0
     stopped: str = ""
     """Why the training is over; empty while it is not."""
+
+
+class Keeper(Generic[Line]):
+    """Keeps a training at ends of epochs: the first one, then no more often than every `EVERY_S`, and the last one."""
+
+    def __init__(self, folder: Path | None, key: str, net: nn.Module, optimiser: Any) -> None:
+        """Of this training; without a folder nothing is kept."""
+        self._folder, self._key, self._net, self._optimiser = folder, key, net, optimiser
+        self._kept = -float("inf")
+
+    def __call__(self, state: State[Line], epochs: int) -> None:
+        """An epoch of so many is over."""
+        over = bool(state.stopped) or len(state.log) >= epochs
+        if self._folder is not None and (over or time.monotonic() - self._kept >= EVERY_S):
+            save(self._folder, self._key, self._net, self._optimiser, state)
+            self._kept = time.monotonic()
 
 
 def save(folder: Path, key: str, net: nn.Module, optimiser: Any, state: State[Line]) -> None:

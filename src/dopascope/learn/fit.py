@@ -123,7 +123,7 @@ def fit(
 ) -> Trained:
     """Train `net` in place.
 
-    With a folder, each epoch's end is kept there; the same call goes on from it, and on the CPU ends with the same
+    With a folder, ends of epochs are kept there; the same call goes on from the last, and on the CPU ends with the same
     weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
 
     Args:
@@ -145,6 +145,7 @@ def fit(
     key = _key(recipe, seed, augment, train)
     state = checkpoint.load(folder, key, net, optimiser, Epoch) if folder else None
     state = state or checkpoint.State()
+    keep = checkpoint.Keeper[Epoch](folder if device.is_global_zero else None, key, net, optimiser)
     while len(state.log) < recipe.epochs and not state.stopped:
         started = time.monotonic()
         lowered = schedule.rate(recipe, state.losses)
@@ -156,8 +157,7 @@ def fit(
         watched_loss, watched_accuracy = seen or (None, None)
         done = Epoch(len(state.log) + 1, lowered, loss, accuracy, watched_loss, watched_accuracy, seconds)
         _note(state, net, recipe, done)
-        if folder and device.is_global_zero:
-            checkpoint.save(folder, key, net, optimiser, state)
+        keep(state, recipe.epochs)
         progress(state.log[-1])
     if state.best is not None:
         net.load_state_dict(state.best)

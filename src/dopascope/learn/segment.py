@@ -84,7 +84,7 @@ def fit_segmenter(
 ) -> list[Epoch]:
     """Train `net` in place with AdamW and a one-cycle rate; returns the log.
 
-    With a folder, each epoch's end is kept there, and the same call goes on from it; on the CPU it ends with the same
+    With a folder, ends of epochs are kept there, and the same call goes on from the last; on the CPU it ends with the same
     weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
 
     Args:
@@ -106,6 +106,7 @@ def fit_segmenter(
     )
     key = hashlib.sha256(f"{(recipe, len(train))!r}{identity}".encode()).hexdigest()
     state = (checkpoint.load(folder, key, net, optimiser, Epoch) if folder else None) or checkpoint.State()
+    keep = checkpoint.Keeper[Epoch](folder, key, net, optimiser)
     while len(state.log) < recipe.epochs:
         started = time.monotonic()
         epoch = len(state.log)
@@ -138,8 +139,7 @@ def fit_segmenter(
         )
         state.log.append(done)
         state.losses.append(done.train_loss)
-        if folder:
-            checkpoint.save(folder, key, net, optimiser, state)
+        keep(state, recipe.epochs)
         progress(done)
     net.eval()
     return state.log

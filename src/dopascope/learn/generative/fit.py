@@ -77,7 +77,7 @@ def fit_generator(
 ) -> Generator:
     """Fit a generator of any family.
 
-    With a folder, each epoch's end is kept there; the same call goes on from it, and on the CPU ends with the same
+    With a folder, ends of epochs are kept there; the same call goes on from the last, and on the CPU ends with the same
     weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
     A limit of minutes makes shares of the training, and so warm-ups, follow the clock; what is kept of it goes on.
 
@@ -115,12 +115,12 @@ def fit_generator(
     state = state or checkpoint.State(best=_copy(model))
     state.best = {name: value.to(device.device) for name, value in (state.best or {}).items()}
     made = Generator(model, _facts(plan, recipe, seed, augment, examples, key))
+    keep = checkpoint.Keeper[GeneratorEpoch](folder, key, model, training.optimiser)
     while len(state.log) < recipe.epochs and not state.stopped:
         training.epoch(state)
         if recipe.minutes is not None and sum(one.seconds for one in state.log) >= 60 * recipe.minutes and model.ready:
             state.stopped = "time limit"
-        if folder:
-            checkpoint.save(folder, key, model, training.optimiser, state)
+        keep(state, recipe.epochs)
         progress(state.log[-1])
         if look and len(state.log) % look.every == 0:
             _look(made, look, state, seed)
