@@ -84,8 +84,8 @@ def fit_segmenter(
 ) -> list[Epoch]:
     """Train `net` in place with AdamW and a one-cycle rate; returns the log.
 
-    With a folder, ends of epochs are kept there, and the same call goes on from the last; on the CPU it ends with the same
-    weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
+    With a folder, ends of epochs are kept there, and the same call goes on from the last; on the CPU it ends with the
+    same weights bit for bit as if it had never been interrupted: everything random in an epoch follows from its number.
 
     Args:
         net: takes (B, 1, I, J[, K]), gives logits (B, 2 or more, I, J[, K]); its first weights are the caller's.
