@@ -22,7 +22,7 @@ from dopascope.learn.generative.cvae import VariationalGenerator
 from dopascope.learn.generative.diffusion import guided
 from dopascope.learn.generative.examples import examples_of, plan_for
 from dopascope.learn.generative.fit import fit_generator
-from dopascope.learn.generative.gan import AdversarialGenerator
+from dopascope.learn.generative.gan import AdversarialGenerator, less_varied
 from dopascope.learn.generative.generator import load
 from dopascope.learn.generative.model import Batch
 from dopascope.learn.generative.noise import ImageNoise
@@ -391,3 +391,16 @@ def test_a_file_that_would_unpack_to_too_much_is_refused(tmp_path: Path, monkeyp
     with pytest.raises(HostileError) as caught:
         load(path)
     assert caught.value.found == f"{2 << 20} bytes"
+
+
+def test_drawn_images_of_a_class_are_less_varied_by_the_share_that_they_lie_nearer() -> None:
+    generator = torch.Generator().manual_seed(4)
+    real = torch.randn(9, 1, 4, 6, generator=generator)
+    classes = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 2.0])
+    mean = torch.stack([real[classes == one].mean(0) for one in classes])
+    assert float(less_varied(real, real, classes)) == 0
+    assert float(less_varied(mean, real, classes)) == 1
+    assert float(less_varied(mean + 0.25 * (real - mean), real, classes)) == pytest.approx(0.75, abs=1e-6)
+    assert float(less_varied(2 * real, real, classes)) == 0, "more varied is not punished"
+    apart = torch.arange(9.0)
+    assert float(less_varied(mean, real, apart)) == 0, "no two of a class"

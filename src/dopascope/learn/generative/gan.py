@@ -14,7 +14,10 @@ from dopascope.nets.generative.adversarial import Artist, Critic
 
 
 class AdversarialGenerator(Model):
-    """Hinge loss (Lim and Ye 2017, arXiv:1705.02894) and a critic under spectral norm; one step of each a batch."""
+    """Hinge loss (Lim and Ye 2017, arXiv:1705.02894) and a critic under spectral norm; one step of each a batch.
+
+    Short trainings on few images end with one image a class; `less_varied` keeps them from it.
+    """
 
     invertible = False
     betas = (0.0, 0.99)
@@ -49,9 +52,12 @@ class AdversarialGenerator(Model):
         return {"critic": loss, "critic_real": real.detach().mean()}
 
     def artist_losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """What the critic says against drawn images."""
+        """What the critic says against drawn images, and how much less varied than real ones they are."""
         condition = self.forgetful(batch)
-        return {"artist": -self.critic(self._drawn(batch, condition), condition).mean()}
+        drawn = self._drawn(batch, condition)
+        alike = less_varied(drawn, batch.images, batch.condition[:, 0])
+        against = -self.critic(drawn, condition).mean()
+        return {"artist": against + self.plan.amount("variety") * alike, "less_varied": alike.detach()}
 
     def draw(self, condition: Tensor, noise: Noise, how: How) -> Tensor:
         """One image for each random vector."""
@@ -64,11 +70,39 @@ class AdversarialGenerator(Model):
         return images
 
 
+def less_varied(drawn: Tensor, real: Tensor, classes: Tensor) -> Tensor:
+    """By what share drawn images of a class lie nearer to each other than real ones; 0 where they do not.
+
+    Mode seeking (Mao et al. 2019, arXiv:1903.05628, equation 3), but only as far as real images go: pairs of one class
+    within a batch, by mean absolute difference, against the same pairs of the real images.
+
+    Args:
+        drawn: (B, C, ...), image n for the condition of real image n.
+        real: (B, C, ...).
+        classes: (B,).
+    """
+    order = classes.argsort(stable=True)
+    pairs = classes[order[1:]] == classes[order[:-1]]
+    one, other = order[1:][pairs], order[:-1][pairs]
+    if not len(one):
+        return drawn.new_zeros(())
+    far = (real[one] - real[other]).abs().mean().clamp_min(1e-6)
+    return functional.relu(1 - (drawn[one] - drawn[other]).abs().mean() / far)
+
+
 @family(
     "gan",
     axes=(2,),
     description="conditional generative adversarial network",
-    settings={"width": 32, "critic_width": 32, "halvings": 3, "latent": 64, "penalty": 0.0, "drop": 0.1},
+    settings={
+        "width": 32,
+        "critic_width": 32,
+        "halvings": 3,
+        "latent": 64,
+        "penalty": 0.0,
+        "drop": 0.1,
+        "variety": 0.1,
+    },
 )
 def build(plan: Plan) -> Model:
     """A conditional generative adversarial network."""

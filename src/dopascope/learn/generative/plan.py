@@ -108,6 +108,7 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "code_share": (0.05, 0.95),
     "drop": (0.0, 0.9),
     "penalty": (0.0, 1000.0),
+    "variety": (0.0, 1000.0),
 }
 """Smallest and largest value of each setting that is a number."""
 CHOICES: Final[Mapping[str, tuple[Setting, ...]]] = {
