@@ -133,6 +133,8 @@ def reader(bundle: Bundle, material: Material, synthetic: Synthetic) -> dict[str
         said = {kind: _said(bundle, side, top) for kind, side in sides}
     except InputError as error:
         return told | {"why_not": f"{error.what} {error.found}"}
+    if any(np.isnan(p).any() for p in said.values()):
+        return told | {"why_not": "it grades regions and gives no probability of an abnormal scan"}
     for label in sorted(set(synthetic.labels)):
         line: dict[str, Any] = {"label": label}
         for kind, side in (("held_out", material.held_out), ("synthetic", synthetic)):
@@ -143,8 +145,9 @@ def reader(bundle: Bundle, material: Material, synthetic: Synthetic) -> dict[str
 
 
 def _said(bundle: Bundle, side: Side | Synthetic, top: float) -> Floats:
-    """p(abnormal) (N,)."""
-    return np.array([bundle.predict_view(image[0] * np.float32(top)).p_abnormal for image in side.images])
+    """p(abnormal) (N,), NaN of a reader that gives none."""
+    told = [bundle.predict_view(image[0] * np.float32(top)).p_abnormal for image in side.images]
+    return np.array(told, float)
 
 
 def _share(p: Floats) -> dict[str, Any]:
