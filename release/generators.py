@@ -303,9 +303,13 @@ def _copies(families: list[dict[str, Any]]) -> str:
     for one in families:
         memory = one["memorisation"]
         control = memory["control"]
-        planted = f"{control['named']} of {control['planted']} named, {control['verdict']}, p {control['p']:.3f}"
-        rows.append([one["family"], f"{memory['verdict']}, p {memory['p']:.3f}", planted])
+        planted = f"{control['named']} of {control['planted']} named, {control['verdict']}, {_p(control['p'])}"
+        rows.append([one["family"], f"{memory['verdict']}, {_p(memory['p'])}", planted])
     return _table(["family", "memorisation", "positive control: planted training images"], rows)
+
+
+def _p(p: float) -> str:
+    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
 
 
 def _aims(families: list[dict[str, Any]]) -> str:
