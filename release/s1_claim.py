@@ -3,12 +3,15 @@
     python release/s1_claim.py run --cohort COHORT --work DIR [--sizes 50,100,200] [--arms cvae,rflow] [--seeds 1,2,3]
     python release/s1_claim.py page --work DIR              # record what is there, and write docs/generators.md
 
-Plan `s1` on so many people that each of five folds is learned from `size` of them. Every arm has the folds and seeds of
-its matched null, `repeated`: as many extra images, so as many steps, but nothing new. The difference is paired over
-people. S1 stops where the loss of a few watched people rises; here every training has all its epochs, so that arms do
-have the same steps, and nobody is watched. An arm of fewer seeds stands beside a null of as many, whose trainings are
-those of the larger null. Resumable: runs that are whole are kept, others go on. Figures go to
-release/results/s1_claim.json, and stay there when a later call of `page` is about other sizes or arms.
+Plan `s1` on so many people that each of five folds is learned from `size` of them: healthy and borderline ones, who have
+lost a little on one side (`dopascope simulate --subjects 260 --seed 12 --mix healthy=.5,borderline=.5`). Early
+Parkinson's is told from healthy without an error from 50 simulated people, so nothing could be gained there.
+
+Every arm has the folds and seeds of its matched null, `repeated`: as many extra images, so as many steps, but nothing
+new. The difference is paired over people. S1 stops where the loss of a few watched people rises; here every training
+has all its epochs, so that arms do have the same steps, and nobody is watched. An arm of fewer seeds stands beside a
+null of as many, whose trainings are those of the larger null. Resumable: runs that are whole are kept, others go on.
+Figures go to release/results/s1_claim.json, and stay there when a later call of `page` is about other sizes or arms.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from dopascope.cohort import CohortScan, read_cohort
 from dopascope.generate.frames import frame
 from dopascope.report.study_compare import compare_runs
 from dopascope.study import changed, load
+from dopascope.study.modality import DAT
 from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
 from dopascope.study.run import run_study
 from generators import FAMILIES, PAGE, SETTINGS, between, measured
@@ -43,6 +47,17 @@ WHOLE: Final = {"schedule": "constant", "early_stopping": 0}
 MIDDLE: Final = "slab-64"
 """The frame whose pixels are taken of each slice: 64 x 64, so that a processor comes to the end."""
 FOLDS: Final = 5
+HEAD: Final = (
+    "learned from",
+    "extra images",
+    "n",
+    "AUROC with",
+    "of the null",
+    "of ratios",
+    "difference (95 %), p",
+    "of log loss",
+    "seeds",
+)
 KEPT: Final = ("figure", "value", "low", "high", "p")
 
 
@@ -68,8 +83,10 @@ def plan_of(
         else one
         for one in plan.members
     ]
+    labels = plan.labels.model_copy(update={"positive": ["borderline"], "negative": ["control"], "leave_out": []})
     unwatched = plan.validation.model_copy(update={"watched": 0.0})
-    return parse(to_toml(plan.model_copy(update={"members": members, "validation": unwatched})), where=f"s1 with {arm}")
+    changes = {"members": members, "validation": unwatched, "labels": labels}
+    return parse(to_toml(plan.model_copy(update=changes)), where=f"s1 with {arm}")
 
 
 def chosen(scans: Sequence[CohortScan], size: int) -> list[CohortScan]:
@@ -163,10 +180,18 @@ def collected(work: Path) -> dict[str, Any]:
                     "precision": member.training.precision,
                     "settings": member.extra.settings,
                     "runs": {Path(name).name: figures for name, figures in told["runs"].items()},
+                    "ratios": ratios_of(null),
                     "differences": [{key: one[key] for key in KEPT} for one in told["differences"]],
                 }
             )
     return {"form": FORM, "found": found, "software": provenance.software()}
+
+
+def ratios_of(run: Path) -> dict[str, float]:
+    """AUROC of the model of binding ratios in the run's folds, with its interval."""
+    pooled = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["pooled"]["readers"]
+    told = pooled[DAT.baseline.name]["auroc"]
+    return {key: told[key] for key in ("value", "low", "high")}
 
 
 def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -187,22 +212,23 @@ def told_of(figures: dict[str, Any]) -> str:
     if not figures["found"]:
         return "Not run: nothing is said.\n"
     lines = [
-        "| learned from | extra images | n | AUROC with | of the null | difference (95 %), p | of log loss | seeds |",
-        "|---|---|---|---|---|---|---|---|",
+        "| " + " | ".join(HEAD) + " |",
+        "|" + "---|" * len(HEAD),
     ]
     for one in figures["found"]:
         gain = {told["figure"]: told for told in one["differences"]}
         with_, null = (measured(one["runs"][name]["auroc"], ".3f") for name in (one["arm"], NULL))
         auroc = f"{measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
         loss = measured(gain["log_loss"], "+.3f")
-        cells = [one["size"], one["arm"], one["scans"], with_, null, auroc, loss, len(one["seeds"])]
+        ratios = measured(one["ratios"], ".3f")
+        cells = [one["size"], one["arm"], one["scans"], with_, null, ratios, auroc, loss, len(one["seeds"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     shown = [_verdict(one) for one in figures["found"]]
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
     how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
-        "Simulated people; the middle 64 x 64 pixels of slices 40, 41 and 42; ResNet18 from random "
-        "weights, as many extra images as scans, generators as narrow as above. "
+        "Simulated people, healthy or borderline; the middle 64 x 64 pixels of slices 40, 41 and 42; ResNet18 from "
+        "random weights, as many extra images as scans, generators as narrow as above; of ratios: the logistic model. "
         f"Learned from {how}; the rate is constant and nothing is stopped early: arms have the same steps."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
