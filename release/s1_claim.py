@@ -3,8 +3,8 @@
     python release/s1_claim.py run --cohort COHORT --work DIR [--sizes 50,100,200] [--arms cvae,rflow] [--seeds 1,2,3]
     python release/s1_claim.py page --work DIR              # record what is there, and write docs/generators.md
 
-Plan `s1` on so many people that each of five folds is learned from `size` of them: healthy and borderline ones, who have
-lost a little on one side (`dopascope simulate --subjects 260 --seed 12 --mix healthy=.5,borderline=.5`). Early
+Plan `s1` on so many people that each of five folds is learned from `size` of them: healthy and borderline ones, who
+have lost a little on one side (`dopascope simulate --subjects 260 --seed 12 --mix healthy=.5,borderline=.5`). Early
 Parkinson's is told from healthy without an error from 50 simulated people, so nothing could be gained there.
 
 Every arm has the folds and seeds of its matched null, `repeated`: as many extra images, so as many steps, but nothing
