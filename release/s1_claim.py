@@ -3,9 +3,10 @@
     python release/s1_claim.py run --cohort COHORT --work DIR [--sizes 50,100,200] [--arms cvae,rflow] [--seeds 1,2,3]
     python release/s1_claim.py page --work DIR              # record what is there, and write docs/generators.md
 
-Plan `s1` on so many people that each of five folds is learned from `size` of them: healthy and borderline ones, who
-have lost a little on one side (`dopascope simulate --subjects 260 --seed 12 --mix healthy=.5,borderline=.5`). Early
-Parkinson's is told from healthy without an error from 50 simulated people, so nothing could be gained there.
+Plan `s1` on so many people that each of five folds is learned from `size` of them: healthy ones, and as many with
+Parkinson's or borderline, who have lost a little on one side (`dopascope simulate --subjects 260 --seed 12 --mix
+healthy=.5,pd=.25,borderline=.25`). Early Parkinson's alone is told from healthy without an error from 50 simulated
+people, so nothing could be gained there, and borderline alone hardly better than by chance.
 
 Every arm has the folds and seeds of its matched null, `repeated`: as many extra images, so as many steps, but nothing
 new. The difference is paired over people. S1 stops where the loss of a few watched people rises; here every training
@@ -83,28 +84,22 @@ def plan_of(
         else one
         for one in plan.members
     ]
-    labels = plan.labels.model_copy(update={"positive": ["borderline"], "negative": ["control"], "leave_out": []})
+    labels = plan.labels.model_copy(update={"positive": ["PD", "borderline"], "negative": ["control"], "leave_out": []})
     unwatched = plan.validation.model_copy(update={"watched": 0.0})
     changes = {"members": members, "validation": unwatched, "labels": labels}
     return parse(to_toml(plan.model_copy(update=changes)), where=f"s1 with {arm}")
 
 
 def chosen(scans: Sequence[CohortScan], size: int) -> list[CohortScan]:
-    """So many people that four of five folds are `size`, labels in turn, the first of the table.
+    """So many people that four of five folds are `size`, the first by name; groups of a simulated cohort are mixed.
 
     Raises:
         SystemExit: the cohort has too few.
     """
-    by_label: dict[str, list[CohortScan]] = {}
-    for scan in sorted(scans, key=lambda one: one.name):
-        by_label.setdefault(str(scan.label), []).append(scan)
     wanted = -(-size * FOLDS // (FOLDS - 1))
-    found: list[CohortScan] = []
-    while len(found) < wanted and any(by_label.values()):
-        found += [left.pop(0) for left in by_label.values() if left][: wanted - len(found)]
-    if len(found) < wanted:
-        raise SystemExit(f"size {size}: the cohort has {len(found)} scans, {wanted} are needed")
-    return found
+    if len(scans) < wanted:
+        raise SystemExit(f"size {size}: the cohort has {len(scans)} scans, {wanted} are needed")
+    return sorted(scans, key=lambda one: one.name)[:wanted]
 
 
 def table_of(cohort: Path, scans: Sequence[CohortScan], out: Path) -> Path:
@@ -227,8 +222,9 @@ def told_of(figures: dict[str, Any]) -> str:
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
     how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
-        "Simulated people, healthy or borderline; the middle 64 x 64 pixels of slices 40, 41 and 42; ResNet18 from "
-        "random weights, as many extra images as scans, generators as narrow as above; of ratios: the logistic model. "
+        "Simulated people, half of them healthy, a quarter PD, a quarter borderline; the middle 64 x 64 pixels of slices "
+        "40, 41 and 42; ResNet18 from random weights, as many extra images as scans, generators as narrow as above; of "
+        "ratios: the logistic model. "
         f"Learned from {how}; the rate is constant and nothing is stopped early: arms have the same steps."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"

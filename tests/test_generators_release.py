@@ -74,10 +74,10 @@ def table(tmp_path: Any) -> Any:
     return path
 
 
-def test_of_each_label_as_many_and_enough_that_four_folds_are_the_size(table: Any, tmp_path: Any) -> None:
+def test_people_are_enough_that_four_folds_are_the_size(table: Any, tmp_path: Any) -> None:
     scans = s1_claim.chosen(read_cohort(table), 12)
     assert len(scans) == 15
-    assert sorted(str(one.label) for one in scans) == ["PD"] * 8 + ["control"] * 7
+    assert [one.name for one in scans] == [f"s{n:02d}" for n in range(15)]
     made = read_cohort(s1_claim.table_of(table, scans, tmp_path / "work" / "size" / "cohort.tsv"))
     assert sorted(one.path.resolve() for one in made) == sorted(one.path.resolve() for one in scans)
     with pytest.raises(SystemExit, match="has 24 scans, 125 are needed"):
