@@ -35,6 +35,15 @@ def test_the_word_and_the_sides_are_in_the_pixels() -> None:
     assert np.array_equal(synthetic[:-16], real[:-16])
 
 
+def test_mri_is_in_grey() -> None:
+    plane = np.tile(np.linspace(0, DISPLAY_TOP, 64), (64, 1))
+    hot, grey = (
+        np.asarray(picture(plane, synthetic=False, grey=one).convert("RGB")).astype(int) for one in (False, True)
+    )
+    assert np.ptp(grey, axis=2).max() == 0
+    assert np.ptp(hot, axis=2).max() > 200
+
+
 def test_a_grid_has_a_row_for_each_class_and_says_what_it_is() -> None:
     rng = np.random.default_rng(1)
     rows = {"PD": [rng.uniform(0, 6, (64, 64)) for _ in range(4)], "control": [rng.uniform(0, 6, (64, 64))]}

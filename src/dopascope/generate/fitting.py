@@ -149,7 +149,8 @@ def _learned(wanted: Wanted, material: Material, out: Path, progress: Callable[[
 
     def see(epoch: int, drawn: Tensor) -> None:
         planes = [[wanted.frame.plane(one) for one in cut_back(row, wanted.frame.shape).numpy()] for row in drawn]
-        picture = grid(dict(zip(plan.classes, planes, strict=True)), f"{wanted.family}, epoch {epoch}")
+        rows = dict(zip(plan.classes, planes, strict=True))
+        picture = grid(rows, f"{wanted.family}, epoch {epoch}", grey=wanted.frame.grey)
         provenance.write_bytes(out / GRIDS / f"epoch-{epoch:05d}.png", picture)
 
     return fit_generator(

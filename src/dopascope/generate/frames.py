@@ -37,6 +37,11 @@ class Frame:
         return self.sight.top
 
     @property
+    def grey(self) -> bool:
+        """Whether its pictures are shown in grey, as MRI is."""
+        return self.modality is T1
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """`(C, I, J[, K])` of one image."""
         return self.sight.shape

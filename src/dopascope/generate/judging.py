@@ -268,5 +268,8 @@ def shown(material: Material, synthetic: Synthetic, found: dict[str, Any], *, ea
         for one in found["memorisation"]["pairs"]
     ]
     return Shown(
-        rows(synthetic.labels, synthetic.images), rows(material.held_out.labels, material.held_out.images), pairs
+        rows(synthetic.labels, synthetic.images),
+        rows(material.held_out.labels, material.held_out.images),
+        pairs,
+        material.frame.grey,
     )

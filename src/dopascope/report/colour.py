@@ -49,6 +49,11 @@ def hot_iron() -> Palette:
     return palette
 
 
+def grey() -> Palette:
+    """Black to white. `(256, 3)`."""
+    return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+
+
 def with_letters(palette: Palette) -> Palette:
     """`palette` squeezed into the first `SCALE_LEVELS` entries, greys from dark to white in the rest. `(256, 3)`."""
     picked = np.round(np.linspace(0, 255, SCALE_LEVELS)).astype(int)

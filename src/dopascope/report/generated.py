@@ -46,6 +46,8 @@ class Shown:
     real: Mapping[str, Sequence[Plane]]
     """Held-out images by class."""
     pairs: Sequence[Pair]
+    grey: bool = False
+    """In grey, as MRI is shown."""
 
 
 def write(found: dict[str, Any], shown: Shown, out: Path) -> Path:
@@ -69,7 +71,11 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
             f=found,
             moment=wording.moment(found["created"]),
             rows=[
-                (label, _tiles(planes, label, synthetic=True), _tiles(shown.real.get(label, ()), label))
+                (
+                    label,
+                    _tiles(planes, label, grey=shown.grey, synthetic=True),
+                    _tiles(shown.real.get(label, ()), label, grey=shown.grey),
+                )
                 for label, planes in shown.synthetic.items()
             ],
             features=[
@@ -88,9 +94,9 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
             memory=_memory(found["memorisation"]["result"]),
             pairs=[
                 (
-                    _tile(one.synthetic, "synthetic image", synthetic=True),
-                    _tile(one.training, "nearest training image"),
-                    _tile(one.held_out, "nearest held-out image"),
+                    _tile(one.synthetic, "synthetic image", grey=shown.grey, synthetic=True),
+                    _tile(one.training, "nearest training image", grey=shown.grey),
+                    _tile(one.held_out, "nearest held-out image", grey=shown.grey),
                     f"{one.copy_score:.2f}",
                     one.above,
                 )
@@ -100,13 +106,13 @@ def render(found: Mapping[str, Any], shown: Shown) -> str:
     )
 
 
-def _tiles(planes: Sequence[Plane], label: str, *, synthetic: bool = False) -> list[Tile]:
+def _tiles(planes: Sequence[Plane], label: str, *, grey: bool, synthetic: bool = False) -> list[Tile]:
     kind = "synthetic" if synthetic else "real"
-    return [_tile(one, f"{kind} {label}", synthetic=synthetic) for one in planes]
+    return [_tile(one, f"{kind} {label}", grey=grey, synthetic=synthetic) for one in planes]
 
 
-def _tile(plane: Plane, alt: str, *, synthetic: bool = False) -> Tile:
-    return Tile("", alt, picture(plane, synthetic=synthetic), 0.0, 0.0)
+def _tile(plane: Plane, alt: str, *, grey: bool, synthetic: bool = False) -> Tile:
+    return Tile("", alt, picture(plane, synthetic=synthetic, grey=grey), 0.0, 0.0)
 
 
 def _measured(one: Mapping[str, float] | None, digits: int) -> str:

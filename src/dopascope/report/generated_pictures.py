@@ -23,14 +23,14 @@ INK: Final = (235, 235, 235)
 Plane = NDArray[np.floating[Any]]
 
 
-def grid(rows: Mapping[str, Sequence[Plane]], title: str) -> bytes:
+def grid(rows: Mapping[str, Sequence[Plane]], title: str, *, grey: bool = False) -> bytes:
     """Rows of planes `(I, J)` in units of the intensity scale, with their names, as PNG that says SYNTHETIC.
 
     Seen from the feet: the subject's right is on the left.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    pictures = {name: [picture(one) for one in planes] for name, planes in rows.items()}
+    pictures = {name: [picture(one, grey=grey) for one in planes] for name, planes in rows.items()}
     first = next(iter(pictures.values()))[0]
     columns = max(len(one) for one in pictures.values())
     width = columns * (first.width + GAP) - GAP
@@ -49,8 +49,8 @@ def grid(rows: Mapping[str, Sequence[Plane]], title: str) -> bytes:
     return stream.getvalue()
 
 
-def picture(plane: Plane, *, synthetic: bool = True) -> Any:
-    """One plane `(I, J)` on the hot scale as a palette picture, `SIDE` pixels along its longer side.
+def picture(plane: Plane, *, synthetic: bool = True, grey: bool = False) -> Any:
+    """One plane `(I, J)` on the hot scale, or in grey as MRI, as a palette picture; its longer side has `SIDE` pixels.
 
     With R and L for the subject's right and left, and SYNTHETIC, burnt in.
     """
@@ -61,7 +61,7 @@ def picture(plane: Plane, *, synthetic: bool = True) -> Any:
     size = round(shown.shape[1] * zoom), round(shown.shape[0] * zoom)
     enlarged = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BICUBIC), np.float32)
     image = Image.fromarray(tiles.levels(enlarged, DISPLAY_TOP, 256))
-    image.putpalette(colour.hot_iron().tobytes())
+    image.putpalette((colour.grey() if grey else colour.hot_iron()).tobytes())
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=12)
     draw.text((3, 2), "R", fill=255, font=font, anchor="lt")
