@@ -220,12 +220,12 @@ def told_of(figures: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(map(str, cells))} |")
     shown = [_verdict(one) for one in figures["found"]]
     lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
-    how = "; ".join(f"of {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
+    how = "; ".join(f"from {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
         "Simulated people, half of them healthy, a quarter PD, a quarter borderline; the middle 64 x 64 pixels of "
         "slices 40, 41 and 42; ResNet18 from random weights, as many extra images as scans, generators as narrow as "
         "above; of ratios: the logistic model. "
-        f"Learned from {how}; the rate is constant and nothing is stopped early: arms have the same steps."
+        f"Learned {how}; the rate is constant and nothing is stopped early: arms have the same steps."
     )
     return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
 
