@@ -161,6 +161,10 @@ def test_programs_ask_for_it_once_and_are_told_why_not(
     assert upload["choices"] == {**ASKED, "age": 70}
     assert upload["replaces"] == ada.get(f"/readings/{reading}").json["upload_id"]
     assert _refused(ada, reading) == "replaced"
+    aged = installation.place(replace(with_age, upload={**with_age.upload, "choices": {}}), owner)
+    told = ada.post(f"/readings/{aged}/simulations", json={"age": 50})
+    assert told.status_code == 409
+    assert told.json["type"].endswith("age-known")
     installation.browser("ada").sign(f"/readings/{reading}", "Reduced.")
     assert _refused(ada, reading) == "replaced", "what waits to be read again is not signed"
 

@@ -215,11 +215,7 @@ def adjust(reading_id: str) -> AnyResponse | str:
     form = AdjustForm()
     if not form.validate_on_submit():
         return _page(reading_id, adjust_form=form)
-    made = correct(reading_id, form.shift_mm, form.rotate_deg)
-    if isinstance(made, Closed):
-        flash(made.told, "alarm")
-        return redirect(url_for("readings.reading", reading_id=reading_id))
-    return redirect(url_for("uploads.job", upload_id=made))
+    return _to_job(correct(reading_id, form.shift_mm, form.rotate_deg), reading_id)
 
 
 @blueprint.post("/readings/<reading_id>/simulate")
@@ -229,7 +225,11 @@ def simulate(reading_id: str) -> AnyResponse | str:
     form = SimulateForm()
     if not form.validate_on_submit():
         return _page(reading_id, simulate_form=form)
-    made = with_simulation(reading_id, None if form.age.data is None else float(form.age.data))
+    return _to_job(with_simulation(reading_id, None if form.age.data is None else float(form.age.data)), reading_id)
+
+
+def _to_job(made: str | Closed, reading_id: str) -> AnyResponse:
+    """To the job of a scan that is read again, or back with the reason why it is not."""
     if isinstance(made, Closed):
         flash(made.told, "alarm")
         return redirect(url_for("readings.reading", reading_id=reading_id))
@@ -249,6 +249,7 @@ REPLACED_BEFORE: Final = Closed(
 )
 NOT_MOVED: Final = Closed("t1", "A T1 MRI is not corrected by hand: nothing of its reading could be moved.")
 NOT_SIMULATED: Final = Closed("no-ratios", "Only a DaT SPECT whose binding ratios were measured can be simulated.")
+AGE_KNOWN: Final = Closed("age-known", "This reading knows the age; ask without one, or upload the scan with another.")
 SIMULATED_BEFORE: Final = Closed("simulated", "This reading was made with a simulation.")
 
 
@@ -282,7 +283,7 @@ def with_simulation(reading_id: str, age: float | None) -> str | Closed:
 
     Args:
         reading_id: of the reading without one.
-        age: in years, where the reading knows none; None leaves what was known.
+        age: in years, where the reading knows none: what was measured must not change by it.
 
     Returns:
         The id of the upload that stands for it, or why there is none.
@@ -291,7 +292,10 @@ def with_simulation(reading_id: str, age: float | None) -> str | Closed:
         row, upload = row_of(session, reading_id)
         if upload.choices.get("counterfactual"):
             return SIMULATED_BEFORE
-        closed = _closed(session, reading_id, upload) if whole_of(reading_id).quantification else NOT_SIMULATED
+        whole = whole_of(reading_id)
+        if age is not None and whole.person.age_years is not None:
+            return AGE_KNOWN
+        closed = _closed(session, reading_id, upload) if whole.quantification else NOT_SIMULATED
         if closed is not None:
             return closed
         choices = upload.choices | {"counterfactual": NORMAL} | ({} if age is None else {"age": age})
@@ -301,8 +305,8 @@ def with_simulation(reading_id: str, age: float | None) -> str | Closed:
 
 
 def moved(earlier: Upload, later: Upload) -> bool:
-    """Whether the second reading of a scan has another registration than the first one."""
-    return any(earlier.choices.get(name) != later.choices.get(name) for name in ("shift_mm", "rotate_deg"))
+    """Whether a scan was read again with its registration corrected, and not for a simulation."""
+    return bool(earlier.choices.get("counterfactual")) or not later.choices.get("counterfactual")
 
 
 def _is_signed(session: Session, reading_id: str) -> bool:
