@@ -90,6 +90,20 @@ def spec_of(model: onnx.ModelProto, **changes: Any) -> dict[str, Any]:
     return spec | changes
 
 
+GRADING: dict[str, Any] = {
+    "vote": None,
+    "grades": {
+        "output": "grades",
+        "regions": ["putamen_left"],
+        "grades": ["normal", "reduced"],
+        "reduced_from": "reduced",
+        "source": "a test",
+    },
+    "outputs": {"grades": {"role": "grade_logit", "shape": [1, 1, 2], "meaning": "grades"}},
+}
+"""Fields of a bundle that grades one region and votes on nothing."""
+
+
 def write_bundle(folder: Path, model: onnx.ModelProto, spec: dict[str, Any]) -> Path:
     """A bundle folder with right hashes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +144,7 @@ def models() -> Any:
     """The builders above, for tests that need another model."""
     from types import SimpleNamespace
 
-    return SimpleNamespace(linear=linear_model, spec=spec_of, write=write_bundle, side=SIDE)
+    return SimpleNamespace(linear=linear_model, spec=spec_of, write=write_bundle, side=SIDE, grading=GRADING)
 
 
 @pytest.fixture

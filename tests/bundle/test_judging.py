@@ -15,16 +15,8 @@ from made_material import material
 
 def test_one_that_only_grades_regions_says_nothing_of_classes(make_bundle: Callable[..., Bundle], models: Any) -> None:
     model = models.linear({"grades": np.zeros((models.side**2, 2))}, {"grades": np.zeros((1, 1, 2))})
-    rule = {
-        "output": "grades",
-        "regions": ["putamen_left"],
-        "grades": ["normal", "reduced"],
-        "reduced_from": "reduced",
-        "source": "a test",
-    }
-    outputs = {"grades": {"role": "grade_logit", "shape": [1, 1, 2], "meaning": "grades"}}
     whole = material("slab", training=1, held_out=2)
     same = Synthetic(whole.frame, whole.held_out.scans, whole.held_out.images, {})
-    found = reader(make_bundle(model, vote=None, grades=rule, outputs=outputs), whole, same)
+    found = reader(make_bundle(model, **models.grading), whole, same)
     assert "gives no probability" in found["why_not"]
     assert found["classes"] == []

@@ -104,15 +104,7 @@ def test_regional_networks_are_asked_for_their_expected_grade(models, make_bundl
     weight[28:34, 62:72] = 0.01
     seen = weight[::-1][9:81, 29:101].reshape(-1, 1)
     model = models.linear({"grades": seen * np.array([-1.0, 1.0])}, {"grades": np.zeros((1, 1, 2))})
-    rule = {
-        "output": "grades",
-        "regions": ["putamen_left"],
-        "grades": ["normal", "reduced"],
-        "reduced_from": "reduced",
-        "source": "a test",
-    }
-    outputs = {"grades": {"role": "grade_logit", "shape": [1, 1, 2], "meaning": "grades"}}
-    found = occlusion(make_bundle(model, vote=None, grades=rule, outputs=outputs), picture)
+    found = occlusion(make_bundle(model, **models.grading), picture)
     assert found.score == pytest.approx(1 / (1 + np.exp(-2 * 0.01 * 60 * 3)), rel=1e-4)
     # All of the weight covered at once would leave the background's grade; no patch covers more than that.
     assert 0.01 < found.map.max() <= found.score - 1 / (1 + np.exp(-2 * 0.01 * 60))
