@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from dopascope.web import queue, storage
+from dopascope.web import queue
 from dopascope.web.storage import parted
 from dopascope.web.tables import AuditEntry, Identity, Job, ReadingRow, Upload
 from web_installation import Installation
@@ -216,14 +216,6 @@ def test_identity_is_apart_and_the_pseudonym_is_one_persons(installation: Instal
         assert "ZZCANARY" not in reader.get(url).text, url
     for path in installation.settings.readings.rglob("*"):
         assert path.is_dir() or b"ZZCANARY" not in path.read_bytes(), path
-
-
-def test_strays_are_swept_and_what_is_owned_or_young_stays(tmp_path: Path) -> None:
-    for name in ("owned", "stray"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "000001.dcm").write_bytes(b"x")
-    assert storage.sweep(tmp_path, {"owned"}) == 1
-    assert [one.name for one in tmp_path.iterdir()] == ["owned"]
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from dopascope.web.tables import FINAL_STATES, Job
 
 LEASE_S: Final = 30.0
 """A worker that says nothing for so long has died, and another one takes its job."""
+FAR_S: Final = 3 * LEASE_S
+"""No time that is waited for lies so far ahead: it was written before the clock was set back."""
 ATTEMPTS: Final = 3
 RETRY_S: Final = 5.0
 
@@ -30,8 +32,7 @@ class Claim:
 def claim(session: Session, worker: str) -> Claim | None:
     """Take the oldest job that waits or whose worker has died. In a `Database.write`."""
     now = time.time()
-    # Times are compared with this machine's clock; one from the far future was written before a clock was set back.
-    far = now + 10 * LEASE_S
+    far = now + FAR_S
     waits = (Job.state == "queued") & or_(Job.not_before <= now, Job.not_before > far)
     orphaned = (Job.state == "running") & or_(Job.lease_until < now, Job.lease_until > far)
     wanted = select(Job).where(waits | orphaned).order_by(Job.created).limit(1).with_for_update(skip_locked=True)

@@ -6,7 +6,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -162,9 +164,19 @@ def link(source: Path, target: Path) -> None:
         raise
 
 
-def sweep(folder: Path, kept: set[str]) -> int:
-    """Remove folders that no row of the database owns; returns how many."""
-    strays = [one for one in folder.iterdir() if one.name not in kept]
+def put_aside(strays: Iterable[Path]) -> list[Path]:
+    """Rename what is to be removed: who still writes there fails then, instead of going on with the half of it."""
+    aside = []
     for one in strays:
-        shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink(missing_ok=True)
-    return len(strays)
+        with suppress(FileNotFoundError):  # another worker was there first
+            aside.append(one.rename(one.with_name(f"stray-{uuid.uuid4().hex}")))
+    return aside
+
+
+def remove(strays: Iterable[Path]) -> None:
+    """Remove files and folders, as far as the disk lets us."""
+    for one in strays:
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+        else:
+            one.unlink(missing_ok=True)

@@ -82,8 +82,7 @@ def take(files: Sequence[FileStorage], choices: dict[str, Any], key: str = "") -
                 note(session, "upload", name, files=stored.files, size=stored.size, sha256=stored.sha256)
             sent.keep(session, twin or name)
     finally:
-        if incoming.exists():
-            storage.sweep(incoming.parent, {one.name for one in incoming.parent.iterdir()} - {name})
+        storage.remove([incoming])
     return name if twin is None else twin
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from dopascope.processes import settle
 from dopascope.web import audit, changes, queue, retention, seal, storage
@@ -161,18 +161,18 @@ class Worker:
                 continue
 
     def _keep(self, claim: queue.Claim, out: Path, answer: dict[str, Any]) -> None:
-        """Move the reading to its place and tell of it, in one transaction; a second worker's is dropped."""
+        """Move the reading to its place and tell of it in one transaction; where the job is another's now, drop it."""
         identity = json.loads((out / IDENTITY).read_text(encoding="utf-8"))
         for name in (ANSWER, IDENTITY):
             (out / name).unlink()
         sealed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         seal.write(out, self.settings.secret("seal"), claim.job_id, sealed)
         place = self.settings.readings / claim.job_id
-        shutil.rmtree(place, ignore_errors=True)  # of a try that ended between move and commit
-        os.replace(out, place)
         with self.database.write() as session:
             if not queue.finish(session, claim.job_id, self.name, "done"):
                 return
+            storage.remove([place])  # of a try that ended between move and commit
+            os.replace(out, place)
             upload = session.get(Upload, claim.upload_id)
             if upload is None:
                 return
@@ -206,7 +206,7 @@ class Worker:
                 made = derive(session, self.settings, upload, plain | {"series": one})
                 self._note(session, "another image of an upload", made)
 
-    def _note(self, session: Any, action: str, target: str) -> None:
+    def _note(self, session: Session, action: str, target: str) -> None:
         audit.add(session, self.settings.secret("audit"), "system", action, target)
 
     def tidy(self) -> None:
@@ -218,16 +218,29 @@ class Worker:
             _log.error("removing by age: %s", type(error).__name__)
 
     def sweep(self) -> None:
-        """Remove what uploads and jobs left that were cut off, and is older than any of them can be."""
+        """Remove what uploads and jobs left that were cut off.
+
+        In `incoming`, what is older than any of them can be. No clock, which may be set, decides over what was uploaded
+        or read: it comes to its place inside the transaction that tells of it, so what no row owns during another one
+        is a stray.
+        """
         old = time.time() - max(3600.0, 120 * self.settings.read_minutes)
         try:
+            aside = storage.put_aside(one for one in self.settings.incoming.iterdir() if one.stat().st_mtime <= old)
+            places = [*self.settings.uploads.iterdir(), *self.settings.readings.iterdir()]
             with self.database.read() as session:
-                kept = set(session.scalars(select(Upload.id))) | set(session.scalars(select(Job.id)))
-            for folder in (self.settings.incoming, self.settings.uploads, self.settings.readings):
-                young = {one.name for one in folder.iterdir() if one.stat().st_mtime > old}
-                storage.sweep(folder, kept | young)
+                strays = _not_owned(session, places)
+            if strays:
+                with self.database.write() as session:
+                    aside += storage.put_aside(_not_owned(session, strays))
+            storage.remove(aside)
         except (OSError, SQLAlchemyError) as error:
             _log.error("sweep: %s", type(error).__name__)  # another worker was there first, or the database is away
+
+
+def _not_owned(session: Session, places: Iterable[Path]) -> list[Path]:
+    owned = set(session.scalars(select(Upload.id))) | set(session.scalars(select(Job.id)))
+    return [one for one in places if one.name not in owned]
 
 
 def pseudonym_of(identity: dict[str, Any], key: str, upload: Upload) -> str:
