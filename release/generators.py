@@ -5,8 +5,8 @@
     python release/generators.py page                        # the page anew, of the recorded figures
 
 Resumable: what stands in DIR is gone on with, and families may be fitted by several such calls. Minutes are of the
-processor, one thread, so that a machine that others use does not favour a family. The first folder is told whole; of
-others, on another frame, what that frame adds. Figures go to release/results/generators.json.
+processor, one thread, so that a machine that others use does not favour a family. What is recorded first is told whole;
+of another frame or time, what it adds. Figures go to release/results/generators.json, beside what stands there.
 """
 
 from __future__ import annotations
@@ -122,6 +122,16 @@ def collected(works: Sequence[Path]) -> dict[str, Any]:
     return {"form": FORM, "sets": [_set(work) for work in works], "software": provenance.software()}
 
 
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What was found before and now; of the same frame, time and cohort, what was found now."""
+    found = {
+        (one["frame"], one["minutes"], one["cohort_sha256"]): one
+        for figures in (before, now)
+        for one in figures["sets"]
+    }
+    return {**now, "sets": list(found.values())}
+
+
 def _set(work: Path) -> dict[str, Any]:
     found = [_family(work / name) for name in FAMILIES if (work / name / JUDGED).is_file()]
     if len({(one["minutes"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
@@ -202,7 +212,7 @@ def _brief(figures: dict[str, Any]) -> list[str]:
     note = _likeness_note(families[0]["cameras"])
     asked = any(reader["classes"] for one in families for reader in one["readers"])
     return [
-        f"### On {figures['frame_description']}",
+        f"### On {figures['frame_description']}: {figures['minutes']:g} min each",
         _head(figures),
         _made(families),
         f"**Likeness on {axes}.** {note}\n\n{_likeness(families, -1)}",
@@ -365,7 +375,8 @@ def main() -> None:
         fit(chosen.cohort, chosen.work, cache, chosen.minutes, chosen.frame, chosen.families.split(","), chosen.count)
         return
     if chosen.work:
-        provenance.write_text(RESULTS, json.dumps(collected(chosen.work), indent=1) + "\n")
+        found = merged(json.loads(RESULTS.read_text(encoding="utf-8")), collected(chosen.work))
+        provenance.write_text(RESULTS, json.dumps(found, indent=1) + "\n")
     text = PAGE.read_text(encoding="utf-8")
     provenance.write_text(PAGE, with_figures(text, json.loads(RESULTS.read_text(encoding="utf-8"))))
     print(PAGE)

@@ -30,6 +30,14 @@ def test_families_had_the_same_time_and_the_same_people() -> None:
         assert len({json.dumps(one["n"]) for one in families}) == 1
 
 
+def test_figures_of_another_frame_or_time_stand_beside_the_recorded_ones() -> None:
+    figures = json.loads(generators.RESULTS.read_text(encoding="utf-8"))
+    first = figures["sets"][0]
+    anew, longer = {**first, "machine": "another"}, {**first, "minutes": first["minutes"] + 1}
+    sets = generators.merged(figures, {"form": generators.FORM, "sets": [longer, anew]})["sets"]
+    assert sets == [anew, *figures["sets"][1:], longer]
+
+
 def test_what_stands_around_the_figures_is_left_alone() -> None:
     figures = json.loads(generators.RESULTS.read_text(encoding="utf-8"))
     page = f"Before.\n\n{generators.BEGIN}\nSTALE\n{generators.END}\n\nAfter.\n"
