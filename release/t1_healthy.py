@@ -1,6 +1,6 @@
 """Healthy people for generators of T1: simulated ones of several scanners, and real scans that may be learned from.
 
-    python release/t1_people.py --data DATA --out DIR [--subjects 60]
+    python release/t1_healthy.py --data DATA --out DIR [--subjects 60]
 
 DATA is the folder of licensed scans (docs/testing.md). Brains of real scans are those of the segmenter that ships.
 Writes DIR/people.tsv, a cohort table; what stands there already is kept.
