@@ -56,8 +56,10 @@ HEAD: Final = (
     "of the null",
     "of ratios",
     "difference (95 %), p",
+    "gain",
     "of log loss",
     "seeds",
+    "epochs, generator's",
 )
 KEPT: Final = ("figure", "value", "low", "high", "p")
 
@@ -216,29 +218,24 @@ def told_of(figures: dict[str, Any]) -> str:
         auroc = f"{measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
         loss = measured(gain["log_loss"], "+.3f")
         ratios = measured(one["ratios"], ".3f")
-        cells = [one["size"], one["arm"], one["scans"], with_, null, ratios, auroc, loss, len(one["seeds"])]
+        asked = [len(one["seeds"]), f"{one['epochs']}, {one['generator_epochs']}"]
+        cells = [one["size"], one["arm"], one["scans"], with_, null, ratios, auroc, _verdict(one), loss, *asked]
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    shown = [_verdict(one) for one in figures["found"]]
-    lengths = sorted({(one["size"], one["epochs"], one["generator_epochs"]) for one in figures["found"]})
-    how = "; ".join(f"from {size}: {epochs} epochs, generators {more}" for size, epochs, more in lengths)
     about = (
         "Simulated people, half of them healthy, a quarter PD, a quarter borderline; the middle 64 x 64 pixels of "
         "slices 40, 41 and 42; ResNet18 from random weights, as many extra images as scans, generators as narrow as "
-        "above; of ratios: the logistic model. "
-        f"Learned {how}; the rate is constant and nothing is stopped early: arms have the same steps."
+        "above; of ratios: the logistic model. The rate is constant and nothing is stopped early, so an arm and its "
+        "null have the same steps. The null is that of the arm's seeds. Intervals are over people; seeds are few, and "
+        f"{len(figures['found'])} comparisons are made without correction."
     )
-    return "\n".join(lines) + f"\n\n{about} {' '.join(shown)}\n"
+    return "\n".join(lines) + f"\n\n{about}\n"
 
 
 def _verdict(one: dict[str, Any]) -> str:
     gain = next(told for told in one["differences"] if told["figure"] == "auroc")
     if gain["low"] > 0:
-        said = "a gain is shown"
-    elif gain["high"] < 0:
-        said = "a LOSS is shown"
-    else:
-        said = "no gain is shown"
-    return f"Learned from {one['size']}, {one['arm']}: {said}."
+        return "shown"
+    return "a LOSS is shown" if gain["high"] < 0 else "not shown"
 
 
 def _whole(text: str) -> list[int]:
