@@ -37,6 +37,7 @@ from dopascope.learn.generative.recipe import GeneratorRecipe
 from dopascope.quant.conditions import Conditions
 from dopascope.reading import readers
 from dopascope.report import generated as judgement_page
+from dopascope.score import p_words
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "release" / "results" / "generators.json"
@@ -260,7 +261,7 @@ def _likeness(families: list[dict[str, Any]], number: int) -> str:
         for name, title in judgement_page.FIGURES.items():
             against = told["against"][name]
             value, floor, far = (measured(against[key], ".3g") for key in ("value", "floor", "reference"))
-            p = f"{told['mmd']['p']:.3f}" if name == "mmd" else ""
+            p = p_words(told["mmd"]["p"]).removeprefix("p ") if name == "mmd" else ""
             rows.append([one["family"], title, value, floor, far, measured(against["share"]), p])
     return _table(["family", "figure", "half against synthetic", "floor", "two cameras", "share", "p"], rows)
 
@@ -313,13 +314,9 @@ def _copies(families: list[dict[str, Any]]) -> str:
     for one in families:
         memory = one["memorisation"]
         control = memory["control"]
-        planted = f"{control['named']} of {control['planted']} named, {control['verdict']}, {_p(control['p'])}"
-        rows.append([one["family"], f"{memory['verdict']}, {_p(memory['p'])}", planted])
+        planted = f"{control['named']} of {control['planted']} named, {control['verdict']}, {p_words(control['p'])}"
+        rows.append([one["family"], f"{memory['verdict']}, {p_words(memory['p'])}", planted])
     return _table(["family", "memorisation", "positive control: planted training images"], rows)
-
-
-def _p(p: float) -> str:
-    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
 
 
 def _aims(families: list[dict[str, Any]]) -> str:

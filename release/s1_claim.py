@@ -32,6 +32,7 @@ from dopascope.batch.drive import Runner
 from dopascope.cohort import CohortScan, read_cohort
 from dopascope.generate.frames import frame
 from dopascope.report.study_compare import compare_runs
+from dopascope.score import p_words
 from dopascope.study import changed, load
 from dopascope.study.modality import DAT
 from dopascope.study.plan import NetworkMember, Plan, parse, to_toml
@@ -215,7 +216,7 @@ def told_of(figures: dict[str, Any]) -> str:
     for one in figures["found"]:
         gain = {told["figure"]: told for told in one["differences"]}
         with_, null = (measured(one["runs"][name]["auroc"], ".3f") for name in (one["arm"], NULL))
-        auroc = f"{measured(gain['auroc'], '+.3f')}, p {gain['auroc']['p']:.3f}"
+        auroc = f"{measured(gain['auroc'], '+.3f')}, {p_words(gain['auroc']['p'])}"
         loss = measured(gain["log_loss"], "+.3f")
         ratios = measured(one["ratios"], ".3f")
         asked = [len(one["seeds"]), f"{one['epochs']}, {one['generator_epochs']}"]

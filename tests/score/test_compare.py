@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmode
 from statsmodels.stats.multitest import multipletests
 
 from dopascope.errors import UsageError
-from dopascope.score import auroc, delong, difference_over_people, holm, log_loss, mcnemar, paired_permutation
+from dopascope.score import auroc, delong, difference_over_people, holm, log_loss, mcnemar, p_words, paired_permutation
 
 
 def by_definition(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -96,3 +96,10 @@ def test_the_difference_of_any_figure_has_an_interval_over_people() -> None:
     assert found.p == pytest.approx(2 / 301)
     same = difference_over_people(log_loss, sharp, sharp, truth, people, draws=100)
     assert (same.value, same.p) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("p", "said"), [(1.0, "p 1.000"), (0.0461, "p 0.046"), (0.0005, "p 0.001"), (1e-9, "p < 0.001")]
+)
+def test_no_p_is_printed_as_zero(p: float, said: str) -> None:
+    assert p_words(p) == said

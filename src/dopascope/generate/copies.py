@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopascope.generate.material import Material
+from dopascope.score import p_words
 from dopascope.score.generated import memorisation
 
 PLANTED: Final = 0.1
@@ -64,9 +65,9 @@ def _sentences(found: Any, planted: int, named: int, seen: bool) -> list[str]:
             f"distances to training over those to held-out images are {found.closeness.value:.2f} of what chance gives"
         )
         how = counted if found.p_copies < found.p_closer else nearer
-        first = f"Memorisation: SHOWN (p {found.p:.3f}): {how}. Look at the pairs."
+        first = f"Memorisation: SHOWN ({p_words(found.p)}): {how}. Look at the pairs."
     else:
-        first = f"Memorisation: not shown (p {found.p:.3f}), {counted}. This is no proof of privacy."
+        first = f"Memorisation: not shown ({p_words(found.p)}), {counted}. This is no proof of privacy."
     if seen:
         control = f"Positive control: with {planted} planted training images the test says so and names {named}."
     else:

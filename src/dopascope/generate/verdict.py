@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dopascope.score import p_words
+
 
 def verdict(found: Mapping[str, Any]) -> list[str]:
     """Sentences on likeness, variety, ratios and memorisation, of the figures that `judging.judge` found."""
@@ -15,12 +17,12 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
         share = against["share"]["value"]
         lines.append(
             f"Likeness: by MMD on {first['features']}, synthetic images lie {share:.2f} of the way from other real "
-            f"images (0) to another camera's (1); p {first['mmd']['p']:.3f} that there is no difference."
+            f"images (0) to another camera's (1); {p_words(first['mmd']['p'])} that there is no difference."
         )
     else:
         lines.append(
             f"Likeness: MMD {against['value']['value']:.3g} against a floor of {against['floor']['value']:.3g} between "
-            f"real halves, p {first['mmd']['p']:.3f} that there is no difference; no share: {against['why_not']}."
+            f"real halves, {p_words(first['mmd']['p'])} that there is no difference; no share: {against['why_not']}."
         )
     if "all" in found["diversity"]:
         pair = found["diversity"]["all"]

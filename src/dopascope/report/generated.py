@@ -14,6 +14,7 @@ from dopascope.report.files import save
 from dopascope.report.generated_pictures import Plane, picture
 from dopascope.report.study_plots import INKS, Plot
 from dopascope.report.tiles import Tile
+from dopascope.score import p_words
 
 PAGE: Final = "report.html"
 JUDGEMENT: Final = "judgement.json"
@@ -132,7 +133,7 @@ def _scaled(one: Mapping[str, float] | None) -> str:
 def _figure_rows(one: Mapping[str, Any]) -> list[tuple[str, str, str, str, str, str]]:
     """Name, value with interval, then against the floor: value, floor, two cameras, share."""
     alone = {
-        "mmd": f"{_scaled(one['mmd']['squared'])}, p {one['mmd']['p']:.3f}",
+        "mmd": f"{_scaled(one['mmd']['squared'])}, {p_words(one['mmd']['p'])}",
         "frechet": _scaled(one["frechet"]["squared"]),
         "kernel_distance": _scaled(one["kernel_distance"]["value"]),
     }
@@ -161,7 +162,7 @@ def _coverage(one: Mapping[str, Any]) -> str:
 
 def _quantity(one: Mapping[str, Any], title: str) -> tuple[str, str, str, str, str]:
     distance, against = one["wasserstein"], one["against"]
-    alone = f"{_measured(distance['distance'], 2)}, p {distance['p']:.3f}"
+    alone = f"{_measured(distance['distance'], 2)}, {p_words(distance['p'])}"
     shift = wording.number(distance["shift"], 2)
     cells = _measured(against["value"], 2), _measured(against["floor"], 2)
     return title, alone, shift, f"{cells[0]} | {cells[1]}", _measured(against["reference"], 2)
@@ -198,9 +199,9 @@ def _reader(one: Mapping[str, Any]) -> tuple[str, str, list[tuple[str, str, str]
 
 def _memory(one: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        ("Verdict", f"{one['verdict']}, p {one['p']:.3f} at {one['alpha']:.2f}"),
-        ("Nearer to training than to held-out", f"{_scaled(one['closeness'])}, p {one['p_closer']:.3f}"),
-        ("Above the copy score's threshold", f"{_measured(one['copied'], 3)}, p {one['p_copies']:.3f}"),
+        ("Verdict", f"{one['verdict']}, {p_words(one['p'])} at {one['alpha']:.2f}"),
+        ("Nearer to training than to held-out", f"{_scaled(one['closeness'])}, {p_words(one['p_closer'])}"),
+        ("Above the copy score's threshold", f"{_measured(one['copied'], 3)}, {p_words(one['p_copies'])}"),
         ("Threshold", f"{one['threshold']:.2f}; {one['false_alarm']:.3f} of images that are no copies lie above"),
         ("Median distance to training", f"{one['generated_to_training']:.3g}"),
         ("Median distance to held-out", f"{one['generated_to_held_out']:.3g}"),

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any, Final
 
 from dopascope.report.study_folder import Run
+from dopascope.score import p_words
 
 NETWORKS: Final = {
     "resnet18": ("7 x 7 convolution", "4 stages of residual blocks", "global average", "2 outputs, softmax"),
@@ -154,7 +155,7 @@ def difference(one: dict[str, Any]) -> tuple[str, str, str]:
     size = f"{one['value']:+.4f}"
     if "low" in one:
         size += f" ({one['low']:+.4f} to {one['high']:+.4f})"
-    return what, size, f"{one['p_holm']:.3f}" if one["p_holm"] >= 0.001 else "< 0.001"
+    return what, size, p_words(one["p_holm"]).removeprefix("p ")
 
 
 def grade(one: dict[str, Any]) -> tuple[str, str, int, list[str]]:

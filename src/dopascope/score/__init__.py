@@ -7,7 +7,15 @@ from dopascope.score.auroc import auroc, auroc_of_people
 from dopascope.score.bootstrap import Estimate, estimates_of_people
 from dopascope.score.bracket import Bracket, fit_bracket
 from dopascope.score.calibrate import Calibration, fit_calibration
-from dopascope.score.compare import Difference, delong, difference_over_people, holm, mcnemar, paired_permutation
+from dopascope.score.compare import (
+    Difference,
+    delong,
+    difference_over_people,
+    holm,
+    mcnemar,
+    p_words,
+    paired_permutation,
+)
 from dopascope.score.conformal import Conformal, fit_conformal
 from dopascope.score.confusion import ClassFigures, Confusion, class_report, exact_interval, wilson_interval
 from dopascope.score.curves import Curve, average_precision, net_benefit, precision_recall_curve, roc_curve
@@ -61,6 +69,7 @@ __all__ = [
     "object_average_precision",
     "object_counts",
     "object_map",
+    "p_words",
     "paired_permutation",
     "pixel_figures",
     "precision_recall_curve",

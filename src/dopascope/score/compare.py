@@ -165,3 +165,8 @@ def difference_over_people(
     beyond = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
     p = min(1.0, 2 * (beyond + 1) / (len(drawn) + 1))
     return Difference(figure(one, truth) - figure(other, truth), float(low), float(high), p, len(truth))
+
+
+def p_words(p: float) -> str:
+    """A p value as it is printed: to three digits, and never as zero, which no test can find."""
+    return f"p {p:.3f}" if p >= 0.0005 else "p < 0.001"
