@@ -57,8 +57,8 @@ HEAD: Final = (
     "of the null",
     "of ratios",
     "difference (95 %), p",
-    "gain",
     "of log loss",
+    "gain",
     "seeds",
     "epochs, generator's",
 )
@@ -220,7 +220,7 @@ def told_of(figures: dict[str, Any]) -> str:
         loss = measured(gain["log_loss"], "+.3f")
         ratios = measured(one["ratios"], ".3f")
         asked = [len(one["seeds"]), f"{one['epochs']}, {one['generator_epochs']}"]
-        cells = [one["size"], one["arm"], one["scans"], with_, null, ratios, auroc, _verdict(one), loss, *asked]
+        cells = [one["size"], one["arm"], one["scans"], with_, null, ratios, auroc, loss, _verdict(one), *asked]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     about = (
         "Simulated people, half of them healthy, a quarter PD, a quarter borderline; the middle 64 x 64 pixels of "
@@ -233,10 +233,11 @@ def told_of(figures: dict[str, Any]) -> str:
 
 
 def _verdict(one: dict[str, Any]) -> str:
-    gain = next(told for told in one["differences"] if told["figure"] == "auroc")
-    if gain["low"] > 0:
-        return "shown"
-    return "a LOSS is shown" if gain["high"] < 0 else "not shown"
+    gain = {told["figure"]: (told["low"], told["high"]) for told in one["differences"]}
+    said = {"AUROC": gain["auroc"], "log loss": tuple(-end for end in reversed(gain["log_loss"]))}
+    shown = [f"by {name}" for name, (low, _) in said.items() if low > 0]
+    lost = [f"LOSS by {name}" for name, (_, high) in said.items() if high < 0]
+    return ", ".join([*shown, *lost]) or "not shown"
 
 
 def _whole(text: str) -> list[int]:

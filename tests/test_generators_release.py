@@ -103,12 +103,16 @@ def test_an_arm_differs_from_its_null_in_the_extra_images_alone() -> None:
 
 
 def test_a_gain_is_said_where_its_interval_leaves_zero_behind() -> None:
-    def one(low: float, high: float) -> dict[str, Any]:
-        return {"size": 50, "arm": "cvae", "differences": [{"figure": "auroc", "low": low, "high": high}]}
+    def said(auroc: tuple[float, float], log_loss: tuple[float, float]) -> str:
+        found = {"auroc": auroc, "log_loss": log_loss}
+        differences = [{"figure": name, "low": low, "high": high} for name, (low, high) in found.items()]
+        return s1_claim._verdict({"differences": differences})
 
-    assert s1_claim._verdict(one(0.01, 0.1)) == "shown"
-    assert s1_claim._verdict(one(-0.01, 0.1)) == "not shown"
-    assert s1_claim._verdict(one(-0.2, -0.1)) == "a LOSS is shown"
+    assert said((0.01, 0.1), (-0.1, 0.1)) == "by AUROC"
+    assert said((-0.01, 0.1), (-0.1, 0.1)) == "not shown"
+    assert said((-0.01, 0.1), (-0.2, -0.1)) == "by log loss"
+    assert said((-0.2, -0.1), (0.01, 0.1)) == "LOSS by AUROC, LOSS by log loss"
+    assert said((0.01, 0.1), (0.01, 0.1)) == "by AUROC, LOSS by log loss"
 
 
 def test_a_null_of_fewer_seeds_takes_the_trainings_of_the_larger_one(tmp_path: Any) -> None:
