@@ -1,11 +1,12 @@
-"""Seconds an image and kernel distance by sampler and number of steps, of generators that `generate fit` has made.
+"""Seconds an image and kernel distance by sampler and number of steps, of a ddpm and an rflow fitted for it.
 
-    python bench/generate.py GENERATOR... --cohort cohort.tsv [--how ancestral:1000,dpm++:10,...] [--count 256]
+    python bench/generate.py [--work DIR] [--minutes 6] [--how ancestral:1000,dpm++:10,...] [--count 256]
 
-Every way to draw is asked for the same images: classes and ratios as `generate sample --count` asks for them, seed 1.
-The kernel distance is to held-out people, on the main axes of the training images (on InceptionV3 it would be KID;
-docs/judging.md), with its jackknife interval. Seconds are of the processor, one thread. What is measured already for
-the same generator file is kept, so an interrupted run goes on. Writes bench/results/generate.md and .json.
+Simulates 360 people and fits both on 100 of them; the other 260 judge. Every way to draw is asked for the same images:
+classes and ratios as `generate sample --count` asks for them, seed 1. The kernel distance is to the held-out people, on
+the main axes of the training images (on InceptionV3 it would be KID; docs/judging.md), with its jackknife interval.
+Seconds are of the processor, one thread. With --work, what stands there is gone on with, and what is measured already
+of the same generator is kept. An hour of one processor. Writes bench/results/generate.md and .json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +26,12 @@ from typing import Any
 import torch
 
 from dopascope import provenance
+from dopascope.cohort.splits import Place, k_fold, write_splits
 from dopascope.generate.asking import Request, asked, shares
 from dopascope.generate.judging import material_of
+from dopascope.generate.lineage import FILE as FIT
 from dopascope.generate.lineage import Lineage, read_lineage
-from dopascope.generate.material import Material
+from dopascope.generate.material import Material, chosen_scans
 from dopascope.learn.generative.padding import cut_back
 from dopascope.nets.generative.samplers import evaluations
 from dopascope.score import generated as figures
@@ -33,7 +39,36 @@ from dopascope.score.generated.features import COMPONENTS
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 1
-HOW = "ancestral:1000,ancestral:100,ddim:50,ddim:20,dpm++:20,dpm++:10,heun:10,euler:20"
+FAMILIES = ("ddpm", "rflow")
+HOW = {
+    "ddpm": "ancestral:1000,ddim:20,dpm++:20,dpm++:10,heun:10,euler:20",
+    "rflow": "dpm++:20,dpm++:10,heun:10,euler:20",
+}
+SUBJECTS = 360
+PARTS, LEARNED = 18, 5
+"""People are dealt into parts of even classes; of so many it is learned."""
+
+
+def called(words: str, *paths: Path | str) -> None:
+    """Run a command of dopascope's."""
+    subprocess.run([sys.executable, "-m", "dopascope", *words.split(), *map(str, paths)], check=True)
+
+
+def generator(family: str, work: Path, subjects: int, minutes: float) -> Lineage:
+    """Fitted in `work`, on a cohort that is simulated there; what stands there is kept."""
+    cohort, splits, out = work / "cohort" / "cohort.tsv", work / "splits.tsv", work / family
+    if not cohort.is_file():
+        called(f"simulate --subjects {subjects} --seed 11 --mix healthy=.5,pd=.5 --no-ideal --out", cohort.parent)
+    if not splits.is_file():
+        scans = chosen_scans(cohort, ())
+        part = {one.scan_id: int(one.fold) for one in k_fold(scans, PARTS, seed=3) if one.role == "test"}
+        roles = {name: "train" if number <= LEARNED else "test" for name, number in part.items()}
+        write_splits([Place("1", roles[one.name], one.name, one.person, one.label) for one in scans], splits)
+    if not (out / FIT).is_file():
+        settings = f"--family {family} --condition sbr --set width=16 --learning-rate 0.001 --fold 1 --workers 1"
+        paths = ("--cohort", cohort, "--splits", splits, "--cache", work / "cache", "--out", out)
+        called(f"generate fit {settings} --minutes {minutes}", *paths)
+    return read_lineage(out)
 
 
 def measured(lineage: Lineage, material: Material, sampler: str, steps: int, count: int) -> dict[str, Any]:
@@ -83,29 +118,34 @@ def table(found: Sequence[dict[str, Any]], head: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("generators", type=Path, nargs="+")
-    parser.add_argument("--cohort", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="of registered scans")
-    parser.add_argument("--how", default=HOW)
+    parser.add_argument("--work", type=Path, help="folder of cohort and generators; a temporary one when omitted")
+    parser.add_argument("--subjects", type=int, default=SUBJECTS)
+    parser.add_argument("--minutes", type=float, default=6.0, help="of each fit")
+    parser.add_argument("--how", help="sampler:steps,...; by default " + "; ".join(f"{k} {v}" for k, v in HOW.items()))
     parser.add_argument("--count", type=int, default=256)
     told = parser.parse_args()
     torch.set_num_threads(1)
-    kept = RESULTS / "generate.json"
-    lineages = [read_lineage(folder) for folder in told.generators]
+    with tempfile.TemporaryDirectory() as temporary:
+        run(told, told.work or Path(temporary))
+
+
+def run(told: argparse.Namespace, work: Path) -> None:
+    """Measure what is not measured yet of the generators in `work`."""
+    before = os.getloadavg()[0]
+    lineages = [generator(family, work, told.subjects, told.minutes) for family in FAMILIES]
     shas = {one.generator_sha256 for one in lineages}
+    kept = RESULTS / "generate.json"
     known = json.loads(kept.read_text())["found"] if kept.is_file() else []
     found = [one for one in known if one["generator_sha256"] in shas and one["n"][0] == told.count]
-    before = os.getloadavg()[0]
     for lineage in lineages:
-        material = material_of(lineage, told.cohort, cache=told.cache)
-        for way in told.how.split(","):
+        material = material_of(lineage, work / "cohort" / "cohort.tsv", cache=work / "cache")
+        for way in (told.how or HOW[lineage.family]).split(","):
             sampler, _, steps = way.partition(":")
             asked_for = (lineage.generator_sha256, sampler, int(steps))
             if asked_for not in {(one["generator_sha256"], one["sampler"], one["steps"]) for one in found}:
                 found.append(measured(lineage, material, sampler, int(steps), told.count))
                 print(lineage.family, way, found[-1]["kernel_distance"], flush=True)
                 _write(found, before)
-    _write(found, before)
 
 
 def _write(found: list[dict[str, Any]], before: float) -> None:
