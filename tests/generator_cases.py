@@ -42,7 +42,7 @@ class Case:
 
 SMALL = {"width": 8, "halvings": 2, "latent": 4}
 UNET = {"width": 16, "halvings": 1, "attention": False}
-CODED = {"code_width": 8, "code_halvings": 1, "code_channels": 2}
+CODED = {"code_width": 8, "code_patch": 1, "code_halvings": 1, "code_channels": 2}
 CASES = {
     "cvae-2d": Case("cvae", FLAT, {**SMALL}, 12),
     "cvae-3d": Case("cvae", SOLID, {**SMALL}, 12),

@@ -16,7 +16,8 @@ from dopascope.nets.generative.adversarial import Artist, Critic
 from dopascope.nets.generative.autoencoder import Autoencoder
 from dopascope.nets.generative.condition import NO_CLASS, Condition, asked, forget, nothing
 from dopascope.nets.generative.cvae import Cvae
-from dopascope.nets.generative.denoiser import Denoiser, from_patches, to_patches
+from dopascope.nets.generative.denoiser import Denoiser
+from dopascope.nets.generative.patches import from_patches, to_patches
 from dopascope.nets.generative.sizes import check_halving
 
 FLAT, SOLID = (2, 8, 12), (1, 8, 4, 12)
@@ -40,7 +41,7 @@ def denoiser(shape: tuple[int, ...]) -> Denoiser:
 
 
 def autoencoder(shape: tuple[int, ...]) -> Autoencoder:
-    return Autoencoder(shape, width=8, halvings=2, channels=3)
+    return Autoencoder(shape, width=8, patch=2, halvings=1, channels=3)
 
 
 BUILDERS: list[Callable[[tuple[int, ...]], nn.Module]] = [cvae, artist, critic, denoiser, autoencoder]

@@ -41,6 +41,7 @@ class LatentGenerator(Model):
         self.coder = Autoencoder(
             plan.shape,
             width=plan.number("code_width"),
+            patch=plan.number("code_patch"),
             halvings=plan.number("code_halvings"),
             channels=plan.number("code_channels"),
         )
@@ -144,7 +145,8 @@ class LatentGenerator(Model):
         "patch": 1,
         "process": "cosine",
         "code_width": 16,
-        "code_halvings": 2,
+        "code_patch": 2,
+        "code_halvings": 1,
         "code_channels": 4,
         "code_weight": 1e-6,
         "code_share": 0.4,

@@ -113,6 +113,7 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 """Smallest and largest value of each setting that is a number."""
 CHOICES: Final[Mapping[str, tuple[Setting, ...]]] = {
     "patch": (1, 2, 4),
+    "code_patch": (1, 2, 4),
     "attention": (False, True),
     "process": ("cosine", "straight"),
 }
