@@ -61,6 +61,7 @@ SETTINGS: Final[dict[str, dict[str, Setting]]] = {
 FOLDS: Final = 2
 """Half of the people are held out: distances between halves of few people tell nothing."""
 COUNT: Final = 256
+BATCH: Final = 16
 SEED: Final = 1
 EVER: Final = 10**6
 """Epochs, where time decides."""
@@ -76,7 +77,14 @@ AIMED: Final = (
 
 
 def fit(
-    cohort: Path, work: Path, cache: Path, minutes: float, name: str, families: list[str], count: int = COUNT
+    cohort: Path,
+    work: Path,
+    cache: Path,
+    minutes: float,
+    name: str,
+    families: list[str],
+    count: int = COUNT,
+    batch: int = BATCH,
 ) -> None:
     """Fit, draw and judge families; what is in `work` already is kept."""
     known = frame(name)
@@ -91,7 +99,7 @@ def fit(
     provenance.write_text(work / REAL, json.dumps(real) + "\n")
     for family in families:
         out = work / family
-        recipe = GeneratorRecipe(epochs=EVER, learning_rate=RATES[family], minutes=minutes)
+        recipe = GeneratorRecipe(epochs=EVER, batch=batch, learning_rate=RATES[family], minutes=minutes)
         wanted = Wanted(
             family,
             known,
@@ -150,7 +158,7 @@ def _family(folder: Path) -> dict[str, Any]:
         "family": lineage.family,
         "cohort_sha256": lineage.cohort_sha256,
         "minutes": training["recipe"]["minutes"],
-        "settings": SETTINGS[lineage.family] | {"learning_rate": training["recipe"]["learning_rate"]},
+        "settings": SETTINGS[lineage.family] | {key: training["recipe"][key] for key in ("learning_rate", "batch")},
         "epochs": training["epochs"],
         "seen": training["epochs"] * len(lineage.parents),
         **{name: told[name] for name in (*names, "readers", "read_off", "verdict")},
@@ -364,12 +372,15 @@ def main() -> None:
     fitting.add_argument("--frame", default="slab-64")
     fitting.add_argument("--families", default=",".join(FAMILIES))
     fitting.add_argument("--count", type=int, default=COUNT, help="of images that are drawn")
+    fitting.add_argument("--batch", type=int, default=BATCH, help="fewer where people are few: more steps an epoch")
     writing = verbs.add_parser("page", help="write the page of the recorded figures")
     writing.add_argument("--work", type=Path, action="append", help="record the figures of this folder first; repeat")
     chosen = parser.parse_args()
     if chosen.verb == "fit":
         cache = chosen.cache or chosen.work / "cache"
-        fit(chosen.cohort, chosen.work, cache, chosen.minutes, chosen.frame, chosen.families.split(","), chosen.count)
+        families = chosen.families.split(",")
+        asked = (chosen.minutes, chosen.frame, families, chosen.count, chosen.batch)
+        fit(chosen.cohort, chosen.work, cache, *asked)
         return
     if chosen.work:
         found = merged(json.loads(RESULTS.read_text(encoding="utf-8")), collected(chosen.work))
