@@ -85,6 +85,7 @@ def fit(
     families: list[str],
     count: int = COUNT,
     batch: int = BATCH,
+    guidance: float = 1.0,
 ) -> None:
     """Fit, draw and judge families; what is in `work` already is kept."""
     known = frame(name)
@@ -114,7 +115,7 @@ def fit(
         if not (out / FIT).is_file():
             fit_material(wanted, material, cohort, out)
         lineage = read_lineage(out)
-        sample(lineage, Request(counts=shares(count, lineage.parents), seed=SEED, fixed={}), out / "made")
+        sample(lineage, Request(shares(count, lineage.parents), SEED, {}, guidance=guidance), out / "made")
         if not (out / JUDGED).is_file():
             made = read_synthetic(out / "made")
             told = judge(lineage, material, made, readers=readers.chosen(None, None))
@@ -132,9 +133,9 @@ def collected(works: Sequence[Path]) -> dict[str, Any]:
 
 
 def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What was found before and now; of the same frame, time and cohort, what was found now."""
+    """What was found before and now; of the same frame, time, guidance and cohort, what was found now."""
     found = {
-        (one["frame"], one["minutes"], one["cohort_sha256"]): one
+        (one["frame"], one["minutes"], one.get("guidance", 1.0), one["cohort_sha256"]): one
         for figures in (before, now)
         for one in figures["sets"]
     }
@@ -143,9 +144,10 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 def _set(work: Path) -> dict[str, Any]:
     found = [_family(work / name) for name in FAMILIES if (work / name / JUDGED).is_file()]
-    if len({(one["minutes"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
-        raise SystemExit(f"{work}: no family is judged, or not all on the same cohort, frame and time")
-    same = {key: found[0][key] for key in ("minutes", "frame", "frame_description", "simulated", "cohort_sha256")}
+    if len({(one["minutes"], one["guidance"], one["frame"], one["cohort_sha256"]) for one in found}) != 1:
+        raise SystemExit(f"{work}: no family is judged, or not all on the same cohort, frame, time and guidance")
+    alike = ("minutes", "guidance", "frame", "frame_description", "simulated", "cohort_sha256")
+    same = {key: found[0][key] for key in alike}
     real = json.loads((work / REAL).read_text(encoding="utf-8"))
     return {**same, "real": real, "machine": f"{platform.machine()}, one thread", "families": found}
 
@@ -158,6 +160,7 @@ def _family(folder: Path) -> dict[str, Any]:
         "family": lineage.family,
         "cohort_sha256": lineage.cohort_sha256,
         "minutes": training["recipe"]["minutes"],
+        "guidance": told["request"]["guidance"],
         "settings": SETTINGS[lineage.family] | {key: training["recipe"][key] for key in ("learning_rate", "batch")},
         "epochs": training["epochs"],
         "seen": training["epochs"] * len(lineage.parents),
@@ -221,7 +224,7 @@ def _brief(figures: dict[str, Any]) -> list[str]:
     note = _likeness_note(families[0]["cameras"])
     asked = any(reader["classes"] for one in families for reader in one["readers"])
     return [
-        f"### On {figures['frame_description']}: {figures['minutes']:g} min each",
+        f"### On {figures['frame_description']}: {figures['minutes']:g} min each{_guided(figures)}",
         _head(figures),
         _made(families),
         f"**Likeness on {axes}.** {note}\n\n{_likeness(families, -1)}",
@@ -230,6 +233,11 @@ def _brief(figures: dict[str, Any]) -> list[str]:
         f"**Copies.**\n\n{_copies(families)}",
         f"{AIMED}\n\n{_aims(families)}",
     ]
+
+
+def _guided(figures: dict[str, Any]) -> str:
+    guidance = figures.get("guidance", 1.0)
+    return "" if guidance == 1.0 else f", drawn with guidance {guidance:g}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -372,6 +380,7 @@ def main() -> None:
     fitting.add_argument("--frame", default="slab-64")
     fitting.add_argument("--families", default=",".join(FAMILIES))
     fitting.add_argument("--count", type=int, default=COUNT, help="of images that are drawn")
+    fitting.add_argument("--guidance", type=float, default=1.0, help="of what is drawn; in a folder of its own")
     fitting.add_argument("--batch", type=int, default=BATCH, help="fewer where people are few: more steps an epoch")
     writing = verbs.add_parser("page", help="write the page of the recorded figures")
     writing.add_argument("--work", type=Path, action="append", help="record the figures of this folder first; repeat")
@@ -379,7 +388,7 @@ def main() -> None:
     if chosen.verb == "fit":
         cache = chosen.cache or chosen.work / "cache"
         families = chosen.families.split(",")
-        asked = (chosen.minutes, chosen.frame, families, chosen.count, chosen.batch)
+        asked = (chosen.minutes, chosen.frame, families, chosen.count, chosen.batch, chosen.guidance)
         fit(chosen.cohort, chosen.work, cache, *asked)
         return
     if chosen.work:

@@ -34,8 +34,11 @@ def test_figures_of_another_frame_or_time_stand_beside_the_recorded_ones() -> No
     figures = json.loads(generators.RESULTS.read_text(encoding="utf-8"))
     first = figures["sets"][0]
     anew, longer = {**first, "machine": "another"}, {**first, "minutes": first["minutes"] + 1}
-    sets = generators.merged(figures, {"form": generators.FORM, "sets": [longer, anew]})["sets"]
-    assert sets == [anew, *figures["sets"][1:], longer]
+    guided = {**first, "guidance": 9.0}
+    sets = generators.merged(figures, {"form": generators.FORM, "sets": [longer, anew, guided]})["sets"]
+    assert sets == [anew, *figures["sets"][1:], longer, guided]
+    assert generators._guided(first) == ""
+    assert generators._guided(guided) == ", drawn with guidance 9"
 
 
 def test_what_stands_around_the_figures_is_left_alone() -> None:
