@@ -184,6 +184,19 @@ def test_another_drawing_in_the_folder_is_refused(drawn: Path, lineage: Lineage)
     assert (drawn / "cohort.tsv").read_bytes() == before
 
 
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(lineage: Lineage, tmp_path: Path) -> None:
+    table = tmp_path / "cohort" / "cohort.tsv"
+    table.parent.mkdir()
+    table.write_text("of real people")
+    with pytest.raises(UsageError, match="something else") as caught:
+        sample(lineage, REQUEST, table.parent)
+    assert caught.value.found == "cohort.tsv"
+    assert table.read_text() == "of real people"
+    assert list(table.parent.iterdir()) == [table]
+    with pytest.raises(UsageError, match="something else"):
+        sample(lineage, REQUEST, lineage.folder)
+
+
 def test_a_generator_that_was_changed_draws_nothing(lineage: Lineage, tmp_path: Path) -> None:
     folder = tmp_path / "changed"
     shutil.copytree(lineage.folder, folder)

@@ -70,7 +70,7 @@ def sample(
         The path of the cohort table.
 
     Raises:
-        UsageError: what cannot be asked of this generator, or `out` holds another synthetic cohort.
+        UsageError: what cannot be asked of this generator, or `out` holds anything else.
         BundleError: the generator's file is not the one that was fitted.
         OSError: `out` cannot be written.
     """
@@ -222,6 +222,15 @@ def _claim(out: Path, lineage: Lineage, request: Request) -> None:
             found=f"generator {found.get('generator_sha256', '')[:16]}, {found.get('request')}",
             expected="the same generator and the same request",
             fix="Name another folder with --out.",
+        )
+    strange = sorted(one.name for one in out.iterdir()) if found is None and out.is_dir() else []
+    if strange:  # such as a real cohort, whose table would be overwritten
+        raise UsageError(
+            "The folder holds something else.",
+            where=out,
+            found=", ".join(strange[:5]) + (", ..." if len(strange) > 5 else ""),
+            expected="an empty folder, a new one, or the same synthetic cohort",
+            fix="Name another folder with --out; nothing was changed.",
         )
     provenance.check_writable(out)
     provenance.write_text(out / RECORD, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
