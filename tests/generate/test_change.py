@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
-from dopascope.errors import UsageError
+from dopascope.errors import UnsuitableError, UsageError
 from dopascope.generate.changing import change, image_of, write
 from dopascope.generate.fitting import claim, fit_material
 from dopascope.generate.frames import frame
@@ -77,3 +78,13 @@ def test_a_scan_is_taken_as_training_images_were(tmp_path: Path) -> None:
     found, sha256 = image_of(scans[0].path, known)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert sha256 == seen.records[0]["sha256"]
+
+
+def test_what_is_no_dat_scan_is_not_changed(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones((40, 40, 40), np.float32), np.diag([2.0, 2.0, 2.0, 1.0])), odd)
+    with pytest.raises(UnsuitableError, match="passport refuses"):
+        image_of(odd, frame("slab-64"))
+    with pytest.raises(UsageError, match="Only generators of DaT scans") as caught:
+        image_of(odd, frame("t1-slice"))
+    assert caught.value.found == "frame t1-slice"

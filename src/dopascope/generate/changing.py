@@ -17,6 +17,7 @@ from dopascope.errors import UsageError
 from dopascope.generate.frames import Frame, frame
 from dopascope.generate.lineage import Lineage
 from dopascope.generate.marking import WORD
+from dopascope.generate.read_off import DAT
 from dopascope.generate.synthetic import write_image
 from dopascope.learn.generative.counterfactual import counterfactual
 from dopascope.learn.generative.padding import cut_back, padded
@@ -117,23 +118,36 @@ def write(changed: Changed, lineage: Lineage, out: Path, *, source_sha256: str |
 
 
 def image_of(scan: Path, known: Frame) -> tuple[NDArray[np.float32], str | None]:
-    """A scan, registered, as the frame shows it; and its SHA-256.
+    """A DaT scan, registered, as the frame shows it; and its SHA-256.
 
     Raises:
         InputError: it cannot be read, registered or scaled.
-        UsageError: it is a picture of one slice.
+        UnsuitableError: its passport refuses it.
+        UsageError: it is a picture of one slice, or the frame is none of DaT scans.
     """
-    from dopascope import space
+    from dopascope import passport, space
+    from dopascope.batch.load import refuse
     from dopascope.space.intensity import reference_value
     from dopascope.space.views import VIEWS
     from dopascope.volume import Volume
 
+    if known.modality is not DAT:
+        raise UsageError(
+            "Only generators of DaT scans know a ratio.",
+            where="GENERATOR",
+            found=f"frame {known.name}",
+            expected="a generator of DaT scans that was fitted with --condition sbr",
+            fix="Name another generator.",
+        )
     loaded = formats.load(scan)
     if not isinstance(loaded, Volume):
         raise UsageError(
             "A picture of one slice is no scan.", where=scan, expected="a scan", fix="Give the scan itself."
         )
-    placed = space.normalise(loaded, space.register(loaded))
+    refuse(passport.inspect(loaded))
+    registration = space.register(loaded)
+    refuse(passport.inspect(loaded, registration))
+    placed = space.normalise(loaded, registration)
     view = VIEWS[known.sight.view].take(placed)[None]
     references = [{name: reference_value(placed, name) for name in known.sight.intensity}]
     return known.sight.images(view, references).numpy()[0], loaded.source.sha256 if loaded.source else None
